@@ -1,0 +1,44 @@
+"""What Azure indexes: the triggers and their bindings. The work is done in `video_jobs`."""
+
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from video_jobs import notifications, orchestrator, reports, requests, starter
+from video_jobs.durable import DurableApp, DurableClient, OrchestrationContext, Steps
+
+app: DurableApp = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.route(route="orchestrators/{name}", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def video_orchestration_starter(req: func.HttpRequest, client: DurableClient) -> func.HttpResponse:
+    return await starter.start(req, client)
+
+
+@app.orchestration_trigger(context_name="context")
+def video_orchestrator(context: OrchestrationContext) -> Steps:
+    return orchestrator.run(context)
+
+
+@app.activity_trigger(input_name="request")
+def send_processing_request(request: dict[str, Any]) -> dict[str, Any]:
+    return requests.publish(request)
+
+
+@app.activity_trigger(input_name="notification")
+def SendFailureNotification(notification: dict[str, Any]) -> list[str]:  # noqa: N802 - dashboards know this name
+    return notifications.notify(notification)
+
+
+@app.queue_trigger(arg_name="message", queue_name="video-processed", connection="VideoStorage")
+@app.durable_client_input(client_name="client")
+async def client_function(message: func.QueueMessage, client: DurableClient) -> None:
+    await reports.take_message(message, client)
+
+
+@app.route(route="jobs/{instanceId}/processed", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def report_processed(req: func.HttpRequest, client: DurableClient) -> func.HttpResponse:
+    return await reports.take_post(req, client)

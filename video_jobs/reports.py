@@ -1,0 +1,173 @@
+"""Reports from the worker: found the job, they become its event; every other one is accounted for."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Literal
+
+import azure.functions as func
+
+from video_jobs.answers import answer, bad_request, refusal, too_large
+from video_jobs.contract import (
+    EVENT_NAME,
+    MAX_MESSAGE_BYTES,
+    ORCHESTRATOR,
+    REJECTED_QUEUE,
+    ContractError,
+    Report,
+    decode_report,
+    utc_text,
+)
+from video_jobs.durable import DurableClient, InstanceStatus
+from video_jobs.queues import FOR_EVER, Send
+from video_jobs.queues import send as send_to_queue
+from video_jobs.redaction import one_line
+from video_jobs.settings import utc_now
+
+# maxDequeueCount of host.json: after the last try the host would move the message to a poison queue.
+MAX_TRIES = 5
+# How long an HTTP report waits for a job that is just starting: times half a second.
+HOLDS = 6
+HOLD_SECONDS = 0.5
+RETRY_AFTER_SECONDS = 5
+
+Reason = Literal["not_json", "nested_base64", "breaks_contract", "late", "pending", "unknown_job"]
+Delivery = Literal["delivered", "late", "pending", "unknown_job"]
+
+_ENDED = ("Completed", "Failed", "Terminated", "Canceled")
+_DECIDED_STAGES = ("withdrawing", "notifying")
+_WHY = {
+    "late": "The job has ended already",
+    "pending": "The job has not started yet",
+    "unknown_job": "There is no such job",
+}
+
+
+class NotYetDelivered(Exception):  # noqa: N818 - no error: it asks the host to hand over the message again
+    """The report's job is not there or not running yet; the queue is to try again."""
+
+
+async def take_message(
+    message: func.QueueMessage,
+    client: DurableClient,
+    *,
+    send: Send = send_to_queue,
+    now: Callable[[], datetime] = utc_now,
+) -> None:
+    """A message of `video-processed`.
+
+    Returns when the message is dealt with; raises when the queue is to hand it over again.
+    """
+    text = message.get_body().decode("utf-8", "backslashreplace")
+    try:
+        report = decode_report(message.get_body())
+    except ContractError as error:
+        await _reject(error.code, str(error), text, send, now)
+        return
+    delivery = await deliver(report, client)
+    if delivery == "delivered":
+        return
+    detail = f"{_WHY[delivery]}: {report.instance_id}"
+    if delivery != "late" and (message.dequeue_count or 1) < MAX_TRIES:
+        raise NotYetDelivered(detail)
+    await _reject(delivery, detail, text, send, now)
+
+
+async def take_post(
+    request: func.HttpRequest,
+    client: DurableClient,
+    *,
+    send: Send = send_to_queue,
+    now: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> func.HttpResponse:
+    """A report by HTTP: 202 when the job has it, 400 or 413 when it is none, 409 too late, 503 too early."""
+    body = request.get_body()
+    if len(body) > MAX_MESSAGE_BYTES:
+        return too_large(MAX_MESSAGE_BYTES)
+    try:
+        report = decode_report(body)
+        if report.instance_id != request.route_params.get("instanceId"):
+            raise ContractError(
+                "breaks_contract", "The report names another job than the URL", "$.instance_id"
+            )
+    except ContractError as error:
+        return bad_request(error)
+    try:
+        delivery = await deliver(report, client)
+        for _ in range(HOLDS):
+            if delivery not in ("pending", "unknown_job"):
+                break
+            await sleep(HOLD_SECONDS)
+            delivery = await deliver(report, client)
+        if delivery == "late":
+            await _reject("late", f"{_WHY['late']}: {report.instance_id}", body.decode(), send, now)
+    except Exception as error:
+        logging.error("A report for job %s could not be delivered: %s", report.instance_id, one_line(error))
+        return _later("host_unavailable", "The report could not be delivered; send it again")
+    return _answer(delivery, report.instance_id)
+
+
+async def deliver(report: Report, client: DurableClient) -> Delivery:
+    """Raise the report to its job, if that runs.
+
+    The status is asked for first: the host accepts an event for a Pending job and may then drop it.
+    """
+    status = await client.get_status(report.instance_id)
+    if not status or status.name is None or status.name.lower() != ORCHESTRATOR:
+        return "unknown_job"
+    state = status.runtime_status.name if status.runtime_status else "Pending"
+    if state == "Pending":
+        return "pending"
+    if state in _ENDED or _stage(status) in _DECIDED_STAGES:
+        return "late"
+    try:
+        await client.raise_event(report.instance_id, EVENT_NAME, report.body)
+    except Exception as error:
+        # The SDK tells 410 from other failures only by the text; the job may end between the two calls.
+        if "is gone" in str(error):
+            return "late"
+        raise
+    logging.info("Job %s: the worker reported %s", report.instance_id, report.status)
+    return "delivered"
+
+
+def _stage(status: InstanceStatus) -> str | None:
+    shown = status.custom_status
+    return shown.get("stage") if isinstance(shown, dict) else None
+
+
+def _answer(delivery: Delivery, instance_id: str) -> func.HttpResponse:
+    if delivery == "delivered":
+        return answer(202, {"ok": True, "instance_id": instance_id})
+    if delivery == "late":
+        return refusal(409, "late", f"{_WHY['late']}; the report was kept in the queue {REJECTED_QUEUE}")
+    return _later(delivery, f"{_WHY[delivery]}; send the report again")
+
+
+def _later(code: str, message: str) -> func.HttpResponse:
+    return refusal(503, code, message, retry_after=RETRY_AFTER_SECONDS)
+
+
+async def _reject(reason: str, detail: str, text: str, send: Send, now: Callable[[], datetime]) -> None:
+    """Keep what can't be delivered, with the reason; a failure is raised, so that nothing is lost."""
+    logging.warning("A report was moved to %s: %s: %s", REJECTED_QUEUE, reason, one_line(detail))
+    rejected = rejection(reason, one_line(detail), text, now())
+    await asyncio.to_thread(send, REJECTED_QUEUE, rejected, FOR_EVER)
+
+
+def rejection(reason: str, detail: str, text: str, received_at: datetime) -> str:
+    """The message for `video-processed-rejected`; what no queue message could hold is cut and says so."""
+    kept = {"reason": reason, "detail": detail, "received_at": utc_text(received_at), "message": text}
+    encoded = json.dumps(kept, ensure_ascii=False)
+    excess = len(encoded.encode("utf-8", "replace")) - MAX_MESSAGE_BYTES
+    if excess <= 0:
+        return encoded
+    # Quoting at most doubles a text, so half of the room always holds what is kept.
+    kept["message"] = text.encode("utf-8", "replace")[: MAX_MESSAGE_BYTES // 2 - 1024].decode(
+        "utf-8", "ignore"
+    )
+    kept["detail"] = f"{detail} (the message of {len(text)} characters was cut)"
+    return json.dumps(kept, ensure_ascii=False)
