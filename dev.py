@@ -9,8 +9,8 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one must be told, not shown a traceback
     print(
-        f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old: this needs Python 3.11, 3.12 or 3.13. "
-        "Install one from python.org, then run it by name: python3.11 dev.py demo, on Windows: py -3.11 dev.py demo",
+        f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old: this needs 3.11, 3.12 or 3.13. "
+        "Install one from python.org, then: python3.11 dev.py demo (on Windows: py -3.11 dev.py demo)",
         file=sys.stderr,
     )
     sys.exit(2)

@@ -45,8 +45,8 @@ COMMANDS = {
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="dev.py",
-        description="Sets up what is needed (.venv, node_modules; only when the lists changed), runs a command.",
-        epilog="Exit code: 0 done, 1 failed, 2 something on this machine is missing or in the way, 130 stopped.",
+        description="Sets up what is needed (.venv, node_modules; only when the lists changed) and runs one.",
+        epilog="Exit code: 0 done, 1 failed, 2 something is missing or in the way, 130 stopped.",
         allow_abbrev=False,
     )
     commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -98,9 +98,7 @@ def install_storage_emulator(places: Places, supervisor: Supervisor) -> None:
     """Install the pinned Azurite, where needed. Raises SetupProblem."""
     if not places.node_modules_are_ours:
         if not places.azurite_script.is_file():
-            raise SetupProblem(
-                f"There is no Azurite in {places.node_modules}, which --node-modules or DEV_NODE_MODULES names."
-            )
+            raise SetupProblem(f"There is no Azurite in {places.node_modules}, the --node-modules folder.")
         return
     stamp = places.node_modules / ".installed"
     wanted = _digest([places.root / "package-lock.json"])

@@ -1,6 +1,6 @@
 """The demo's client: uploads a video, starts a job for it, follows the job, and shows what came out.
 
-`python -m tools.send_video --host URL --video FILE --timeout S --folder DIR`; exit code 0 only when processed.
+`python -m tools.send_video --host URL --video FILE --timeout S --folder DIR`; exit code 0 when processed.
 """
 
 from __future__ import annotations
