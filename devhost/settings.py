@@ -260,6 +260,14 @@ def parse_timespan(text: str) -> timedelta | None:
     return -span if parts[1] else span
 
 
+def timespan_text(span: timedelta) -> str:
+    """`[d.]hh:mm:ss[.fffffff]`, as .NET prints it."""
+    seconds = span.seconds
+    days = f"{span.days}." if span.days else ""
+    fraction = f".{span.microseconds:06}0" if span.microseconds else ""
+    return f"{days}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
 def _key(name: str) -> str:
     return name.replace("__", ":").lower()
 
