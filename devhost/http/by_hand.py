@@ -1,0 +1,57 @@
+"""The trigger value of a function run by hand (`POST /admin/functions/<name>`), by kind of trigger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from azure.functions.meta import Datum
+
+from devhost.http.messages import Incoming, request_datum, text_datum
+from devhost.http.parts import Call
+from devhost.http.routing import full_route
+from devhost.http.urls import Target
+
+if TYPE_CHECKING:
+    from devhost.functions import Function
+
+Metadata = dict[str, Datum]
+_NO_MESSAGE: Metadata = {
+    "DequeueCount": text_datum("0"),
+    "ExpirationTime": text_datum("9999-12-31T23:59:59.999999+00:00"),
+}
+
+
+def by_hand(function: Function, text: str, call: Call) -> tuple[Datum, Metadata]:
+    """Trigger datum and metadata made of the text sent."""
+    make = _BY_TRIGGER.get(function.trigger_type.lower())
+    return make(function, text, call) if make else (text_datum(text), {})
+
+
+def _queue(_: Function, text: str, __: Call) -> tuple[Datum, Metadata]:
+    return text_datum(text), dict(_NO_MESSAGE)
+
+
+def _http(function: Function, text: str, call: Call) -> tuple[Datum, Metadata]:
+    prefix = str(call.host.settings.get("extensions.http.routePrefix", "api"))
+    target = Target("/" + full_route(function, prefix), "")
+    host = call.request.headers.get("Host", "")
+    return request_datum(Incoming("POST", call.request.scheme, host, target, [], text.encode()), {}), {}
+
+
+def _timer(_: Function, __: str, ___: Call) -> tuple[Datum, Metadata]:
+    value = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False}
+    return Datum(json.dumps(value), "json"), {}
+
+
+def _json(_: Function, text: str, __: Call) -> tuple[Datum, Metadata]:
+    return Datum(text, "json"), {}
+
+
+_BY_TRIGGER: dict[str, Callable[[Function, str, Call], tuple[Datum, Metadata]]] = {
+    "queuetrigger": _queue,
+    "httptrigger": _http,
+    "timertrigger": _timer,
+    "eventgridtrigger": _json,
+}
