@@ -5,6 +5,7 @@ Nothing here does I/O. Every decoder raises `ContractError` with one readable li
 
 import base64
 import binascii
+import contextlib
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -209,6 +210,8 @@ def decode_report(text: str | bytes) -> Report:
 
 def decode_event(data: Any, instance_id: str) -> Report:
     """The data of an event, as an object (from curl) or as text with JSON in it (from the SDK)."""
+    if isinstance(data, str) and data.startswith('"'):
+        data = _decode(_as_bytes(data), str)
     report = decode_report(data if isinstance(data, str) else msgspec.json.encode(data))
     if report.instance_id != instance_id:
         raise ContractError("breaks_contract", "the report names another job", "$.instance_id")
@@ -228,12 +231,18 @@ def _report_json(raw: bytes) -> bytes:
     if not _looks_like_base64(text):
         return text
     try:
-        inner = _without_bom(base64.b64decode(b"".join(text.split()), validate=True))
+        inner = _from_base64(text)
     except binascii.Error as error:
         raise ContractError("not_json", f"The report is neither JSON nor base64: {error}") from error
     if _looks_like_base64(inner):
-        raise ContractError("nested_base64", "The report is base64 of base64; encode the JSON once")
+        with contextlib.suppress(binascii.Error):
+            if _from_base64(inner).startswith(b"{"):
+                raise ContractError("nested_base64", "The report is base64 of base64; encode the JSON once")
     return inner
+
+
+def _from_base64(raw: bytes) -> bytes:
+    return _without_bom(base64.b64decode(b"".join(raw.split()), validate=True))
 
 
 def _looks_like_base64(raw: bytes) -> bool:

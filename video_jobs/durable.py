@@ -71,9 +71,14 @@ class RuntimeStatus(Protocol):
 class InstanceStatus(Protocol):
     """The status of an instance; false when there is no such instance, and then every field is None."""
 
-    name: str | None
-    runtime_status: RuntimeStatus | None
-    custom_status: Any
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def runtime_status(self) -> RuntimeStatus | None: ...
+
+    @property
+    def custom_status(self) -> Any: ...
 
     def __bool__(self) -> bool: ...
 

@@ -58,12 +58,14 @@ class ReportRace:
         return self._context.current_utc_datetime
 
     def _listen(self, end: datetime) -> Waiting:
-        over = False
-        while self.report is None and not over:
-            fire_at = min(end, self._now + LONGEST_TIMER)
+        fire_at = min(end, self._now + LONGEST_TIMER)
+        while self.report is None:
             fired = yield from self._next([], fire_at)
             self._take()
-            over = fired and fire_at == end
+            if fired and fire_at == end:
+                return
+            # From the time it was due, not from now: it may have fired early.
+            fire_at = min(end, fire_at + LONGEST_TIMER) if fired else fire_at
 
     def _next(self, others: list[Task], fire_at: datetime | None) -> Generator[Task, Any, bool]:
         timer: TimerTask | None = self._context.create_timer(fire_at) if fire_at else None

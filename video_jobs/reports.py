@@ -161,13 +161,8 @@ async def _reject(reason: str, detail: str, text: str, send: Send, now: Callable
 def rejection(reason: str, detail: str, text: str, received_at: datetime) -> str:
     """The message for `video-processed-rejected`; what no queue message could hold is cut and says so."""
     kept = {"reason": reason, "detail": detail, "received_at": utc_text(received_at), "message": text}
-    encoded = json.dumps(kept, ensure_ascii=False)
-    excess = len(encoded.encode("utf-8", "replace")) - MAX_MESSAGE_BYTES
-    if excess <= 0:
-        return encoded
-    # Quoting at most doubles a text, so half of the room always holds what is kept.
-    kept["message"] = text.encode("utf-8", "replace")[: MAX_MESSAGE_BYTES // 2 - 1024].decode(
-        "utf-8", "ignore"
-    )
-    kept["detail"] = f"{detail} (the message of {len(text)} characters was cut)"
-    return json.dumps(kept, ensure_ascii=False)
+    # ASCII, for a queue message travels as XML, which not every character survives.
+    while len(encoded := json.dumps(kept)) > MAX_MESSAGE_BYTES:
+        kept["message"] = kept["message"][: len(kept["message"]) // 2]
+        kept["detail"] = f"{detail} (the message of {len(text)} characters was cut)"
+    return encoded

@@ -1,0 +1,104 @@
+"""The two activities: what they put on the queues, and how they fail."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.app.fakes import FakeQueues
+from video_jobs import storage
+from video_jobs.notifications import notify
+from video_jobs.queues import QueueError, send
+from video_jobs.requests import publish
+from video_jobs.settings import SettingError, StorageAccount, storage_account
+
+NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+REQUEST: dict[str, Any] = {
+    "blobUrl": "http://a/v/a.avi",
+    "blobName": "v/a.avi",
+    "posted": "2026-11-23T20:00:00Z",
+    "instance_id": "job-1",
+    "attempt": 1,
+    "deadline": "2026-11-23T20:06:00Z",
+    "reply_queue": "video-processed",
+}
+FAILURE: dict[str, Any] = {
+    "instance_id": "job-1",
+    "blobName": "v/a.avi",
+    "status": "timeout",
+    "attempts": 1,
+    "requested_at": "2026-11-23T20:00:00Z",
+    "error": {"step": "waiting", "code": "timeout", "message": "No report"},
+}
+
+
+def test_request_dies_soon_after_its_deadline() -> None:
+    queues = FakeQueues()
+    published = publish(REQUEST, send=queues, now=NOW + timedelta(seconds=10))
+    assert published == {
+        "ok": True,
+        "receipt": {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"},
+    }
+    ((queue, text, seconds_to_live),) = queues.sent
+    assert queue == "video-to-processing"
+    assert json.loads(text) == REQUEST
+    assert seconds_to_live == 350 + 60
+
+
+def test_request_after_its_deadline_is_not_published() -> None:
+    queues = FakeQueues()
+    published = publish(REQUEST, send=queues, now=NOW + timedelta(hours=1))
+    assert published["error"]["code"] == "too_late"
+    assert queues.sent == []
+
+
+def test_storage_that_is_down_is_data() -> None:
+    queues = FakeQueues(QueueError("storage_unavailable", "AccountKey=abc refused\nstack"))
+    assert publish(REQUEST, send=queues, now=NOW) == {
+        "ok": False,
+        "error": {"code": "storage_unavailable", "message": "AccountKey=hidden refused"},
+    }
+
+
+def test_failure_notification() -> None:
+    queues = FakeQueues()
+    assert notify(FAILURE, send=queues) == ["queue"]
+    ((queue, text, seconds_to_live),) = queues.sent
+    assert (queue, seconds_to_live) == ("video-failed", -1)
+    assert json.loads(text) == FAILURE
+
+
+def test_failure_notification_that_fails_is_raised_for_the_retry() -> None:
+    with pytest.raises(QueueError):
+        notify(FAILURE, send=FakeQueues(QueueError("storage_unavailable", "down")))
+
+
+def test_account_by_connection_string_or_identity() -> None:
+    assert storage_account({"VideoStorage": "UseDevelopmentStorage=true"}) == StorageAccount(
+        connection_string="UseDevelopmentStorage=true"
+    )
+    identity = {
+        "VideoStorage__queueServiceUri": "https://a.queue.core.windows.net",
+        "VideoStorage__credential": "managedidentity",
+        "VideoStorage__clientId": "c",
+    }
+    assert storage_account(identity) == StorageAccount(None, "https://a.queue.core.windows.net", True, "c")
+    with pytest.raises(SettingError, match="VideoStorage"):
+        storage_account({})
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ("", "bad_setting"),
+        ("nonsense", "bad_setting"),
+        ("UseDevelopmentStorage=false;AccountName=x", "bad_setting"),
+    ],
+)
+def test_setting_that_names_no_account(setting: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VideoStorage", setting)
+    with pytest.raises(QueueError) as caught:
+        send("video-failed", "{}", -1)
+    assert caught.value.code == code
+    storage.close()

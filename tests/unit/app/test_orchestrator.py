@@ -1,0 +1,379 @@
+"""The job's course, by literal histories: which events came, in which order, in which episode."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.app.episodes import (
+    BODY,
+    JOB,
+    START,
+    Event,
+    Instance,
+    Reply,
+    completed,
+    failed,
+    fired,
+    raised,
+    raised_text,
+    report,
+    stamp,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:azure.functions df_loads was called without:DeprecationWarning"
+)
+
+SENT = {"ok": True, "receipt": {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}}
+PUBLISHED = completed(0, SENT)
+OLDER = "PROCESSING_VIDEO_COMPLITED"
+RESULT_KEYS = [
+    "status",
+    "instance_id",
+    "blobName",
+    "blobUrl",
+    "attempts",
+    "requested_at",
+    "finished_at",
+    "report",
+    "error",
+    "notification",
+]
+NOTIFIED = ["queue"]
+GARBAGE = [
+    raised("processed", "not a report"),
+    raised("processed", None),
+    raised("processed", 5, by_sdk=False),
+    raised("processed", {"status": "PROCESSED"}, by_sdk=False),
+    raised("processed", {**report(), "instance_id": "another-job"}),
+    raised("processed", {**report(), "status": "DONE"}),
+    raised("processed", {"__class__": "Nope", "__module__": "nope", "__data__": 1}, by_sdk=False),
+    raised(
+        OLDER,
+        {**report(), "__class__": "Nope", "__module__": "nope", "__data__": 1, "status": []},
+        by_sdk=False,
+    ),
+    raised_text("processed", json.dumps("[" * 100_000)),
+]
+
+
+def ended(reply: Reply) -> dict[str, Any]:
+    """The result, with all that must hold of every ended job."""
+    assert list(reply.output) == RESULT_KEYS
+    assert reply.open_timers() == [], "an uncancelled timer keeps the instance running"
+    assert reply.unreached() == [], "the host would never come to these actions"
+    return reply.output
+
+
+def waiting() -> Instance:
+    job = Instance()
+    job.start()
+    reply = job.run(PUBLISHED)
+    assert reply.stage == "waiting"
+    return job
+
+
+def test_request_is_published_first() -> None:
+    reply = Instance().start()
+    assert reply.stage == "publishing"
+    assert reply.state["customStatus"]["deadline"] == "2026-11-23T20:06:00Z"
+    assert reply.called("send_processing_request") == [
+        {
+            "blobUrl": BODY["blobURL"],
+            "blobName": "videos/a.avi",
+            "posted": "2026-11-23T20:00:00Z",
+            "instance_id": JOB,
+            "attempt": 1,
+            "deadline": "2026-11-23T20:06:00Z",
+            "reply_queue": "video-processed",
+        }
+    ]
+
+
+def test_deadline_counts_from_the_start() -> None:
+    job = Instance()
+    job.start()
+    reply = job.run(PUBLISHED, after=timedelta(seconds=20))
+    (timer,) = reply.timers
+    assert timer["fireAt"] == stamp(START + timedelta(seconds=360))
+
+
+@pytest.mark.parametrize("name", ["processed", OLDER])
+@pytest.mark.parametrize("by_sdk", [True, False])
+def test_report_ends_the_job(name: str, by_sdk: bool) -> None:
+    result = ended(waiting().run(raised(name, report(), by_sdk=by_sdk), after=timedelta(seconds=7)))
+    assert result == {
+        "status": "processed",
+        "instance_id": JOB,
+        "blobName": "videos/a.avi",
+        "blobUrl": BODY["blobURL"],
+        "attempts": 1,
+        "requested_at": "2026-11-23T20:00:00Z",
+        "finished_at": "2026-11-23T20:00:07Z",
+        "report": report(),
+        "error": None,
+        "notification": None,
+    }
+
+
+def test_report_as_base64_in_an_event() -> None:
+    text = "eyJpbnN0YW5jZV9pZCI6ImpvYi0xIiwic3RhdHVzIjoicHJvY2Vzc2VkIn0="
+    result = ended(waiting().run(raised("processed", text)))
+    assert result["report"] == {"instance_id": JOB, "status": "PROCESSED"}
+
+
+def test_no_report_is_a_timeout_and_somebody_is_told() -> None:
+    job = waiting()
+    look = job.run(fired(1), after=timedelta(seconds=360))
+    assert not look.done
+    assert look.stage == "waiting"
+    told = job.run(fired(2), after=timedelta(seconds=1))
+    assert told.stage == "notifying"
+    (notification,) = told.called("SendFailureNotification")
+    assert notification["status"] == "timeout"
+    assert notification["instance_id"] == JOB
+    result = ended(job.run(completed(3, NOTIFIED)))
+    assert result["status"] == "timeout"
+    assert result["error"]["code"] == "timeout"
+    assert result["report"] is None
+    assert result["notification"] == {"delivered": True, "channels": ["queue"]}
+
+
+@pytest.mark.parametrize("report_first", [True, False])
+def test_report_in_the_same_batch_as_the_timer_wins(report_first: bool) -> None:
+    batch = [raised("processed", report()), fired(1)]
+    reply = waiting().run(*(batch if report_first else reversed(batch)), after=timedelta(seconds=360))
+    assert ended(reply)["status"] == "processed"
+
+
+def test_timer_a_second_early_leaves_the_report_its_time() -> None:
+    job = waiting()
+    job.run(fired(1), after=timedelta(seconds=359, milliseconds=100))
+    assert (
+        ended(job.run(raised("processed", report()), after=timedelta(milliseconds=700)))["status"]
+        == "processed"
+    )
+
+
+def test_garbage_between_timer_and_report_in_one_batch() -> None:
+    batch = [fired(1), GARBAGE[0], raised("processed", report())]
+    assert ended(waiting().run(*batch, after=timedelta(seconds=360)))["status"] == "processed"
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_neither_completes_nor_kills_the_job(garbage: Event) -> None:
+    job = waiting()
+    assert job.run(garbage).stage == "waiting"
+    assert job.run(garbage, garbage).stage == "waiting"
+    assert ended(job.run(raised("processed", report())))["status"] == "processed"
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_does_not_move_the_deadline(garbage: Event) -> None:
+    job = waiting()
+    reply = job.run(garbage, after=timedelta(seconds=100))
+    first, second = reply.timers
+    assert first["isCanceled"]
+    assert second["fireAt"] == stamp(START + timedelta(seconds=360))
+    job.run(fired(2), after=timedelta(seconds=260))
+    job.run(fired(3), after=timedelta(seconds=1))
+    assert ended(job.run(completed(4, NOTIFIED)))["status"] == "timeout"
+
+
+def test_report_before_the_publish_activity_ends() -> None:
+    job = Instance()
+    assert job.start(raised("processed", report())).stage == "publishing"
+    assert ended(job.run(PUBLISHED))["status"] == "processed"
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_early_garbage_does_not_answer_later_waits(garbage: Event) -> None:
+    job = Instance()
+    assert not job.start(garbage, garbage).done
+    assert not job.run(garbage).done
+    published = job.run(PUBLISHED)
+    assert published.stage == "waiting"
+    assert [timer["isCanceled"] for timer in published.timers] == [True, True, True, False]
+    assert ended(job.run(raised("processed", report())))["status"] == "processed"
+
+
+def test_early_garbage_then_timeout() -> None:
+    job = Instance()
+    job.start(GARBAGE[0])
+    job.run(PUBLISHED)
+    job.run(fired(2), after=timedelta(seconds=360))
+    job.run(fired(3), after=timedelta(seconds=1))
+    assert ended(job.run(completed(4, NOTIFIED)))["status"] == "timeout"
+
+
+def test_five_days_are_waited_in_days() -> None:
+    job = Instance(json.dumps({**BODY, "timeoutSeconds": 432_000}))
+    job.start()
+    reply = job.run(PUBLISHED)
+    for day in range(1, 5):
+        assert reply.timers[-1]["fireAt"] == stamp(START + timedelta(days=day))
+        reply = job.run(fired(day), after=timedelta(days=1))
+        assert reply.open_timers() == [day + 1]
+    assert ended(job.run(raised("processed", report())))["status"] == "processed"
+
+
+def test_five_days_without_a_report() -> None:
+    job = Instance(json.dumps({**BODY, "timeoutSeconds": 432_000}))
+    job.start()
+    job.run(PUBLISHED)
+    for day in range(1, 6):
+        # Timers fire up to a second early; the days must not multiply by it.
+        job.run(fired(day), after=timedelta(days=1) - timedelta(milliseconds=100))
+    job.run(fired(6), after=timedelta(seconds=1))
+    assert ended(job.run(completed(7, NOTIFIED)))["status"] == "timeout"
+
+
+def test_worker_that_failed() -> None:
+    job = waiting()
+    error = {"code": "truncated", "message": "128 of 250 frames", "retryable": False}
+    told = job.run(raised("processed", report("failed", error=error)))
+    (notification,) = told.called("SendFailureNotification")
+    assert notification["error"] == {"step": "worker", "code": "truncated", "message": "128 of 250 frames"}
+    result = ended(job.run(completed(2, NOTIFIED)))
+    assert result["status"] == "failed"
+    assert result["error"] == notification["error"]
+    assert result["report"]["status"] == "FAILED"
+
+
+def test_publish_that_storage_refused() -> None:
+    job = Instance()
+    job.start()
+    error = {"code": "storage_unavailable", "message": "Queue video-to-processing: no answer"}
+    told = job.run(completed(0, {"ok": False, "error": error}))
+    assert told.stage == "notifying"
+    result = ended(job.run(completed(1, NOTIFIED)))
+    assert result["status"] == "failed"
+    assert result["error"] == {"step": "publishing", **error}
+
+
+def test_report_counts_although_publishing_seemed_to_fail() -> None:
+    job = Instance()
+    job.start(raised("processed", report()))
+    assert (
+        ended(job.run(failed(0, "Activity function 'x' failed:  TimeoutError: t")))["status"] == "processed"
+    )
+
+
+def test_activity_that_raised_becomes_one_readable_line() -> None:
+    job = Instance()
+    job.start()
+    reason = (
+        "Activity function 'send_processing_request' failed:  ValueError: http://x/a?sv=1&sig=abc%2F not sent"
+    )
+    job.run(failed(0, reason))
+    result = ended(job.run(completed(1, NOTIFIED)))
+    assert result["status"] == "failed"
+    assert result["error"]["step"] == "publishing"
+    assert "System.Exception" not in result["error"]["message"]
+    assert "abc" not in result["error"]["message"]
+    assert result["error"]["message"].startswith("Activity function 'send_processing_request' failed:")
+
+
+def test_notification_that_fails_does_not_change_the_result() -> None:
+    job = Instance()
+    job.start()
+    job.run(completed(0, {"ok": False, "error": {"code": "c", "message": "m"}}))
+    reply = job.run(failed(1, "Activity function 'SendFailureNotification' failed:  QueueError: down"))
+    for task in (2, 4):  # each failure is followed by a timer, then by the next try
+        assert not reply.done
+        job.run(fired(task), after=timedelta(seconds=5))
+        reply = job.run(
+            failed(task + 1, "Activity function 'SendFailureNotification' failed:  QueueError: down")
+        )
+    reply = job.run(fired(6))
+    assert reply.output["status"] == "failed"
+    assert reply.output["error"] == {"step": "publishing", "code": "c", "message": "m"}
+    assert reply.output["notification"] == {"delivered": False, "channels": []}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("null", "Expected `object`"),
+        ("5", "cannot be read"),
+        ('"text"', "cannot be read"),
+        ('{"blobName": "a"}', "blobURL"),
+        ('{"blobURL": "file:///etc/passwd", "blobName": "a"}', "http"),
+        ('{"blobURL": "http://x/a", "blobName": "a", "retries": 1}', "retries"),
+        ('{"blobURL": "http://x/a", "blobName": "a", "timeoutSeconds": 999999}', "timeoutSeconds"),
+    ],
+)
+def test_input_that_breaks_the_contract_fails_the_job(given: str, says: str) -> None:
+    job = Instance(given)
+    reply = job.start()
+    assert reply.called("send_processing_request") == []
+    result = ended(job.run(completed(0, NOTIFIED)))
+    assert result["status"] == "failed"
+    assert result["error"]["step"] == "input"
+    assert says in result["error"]["message"]
+    assert result["attempts"] == 0
+
+
+def test_input_without_a_timeout_waits_six_minutes() -> None:
+    job = Instance(json.dumps({"blobURL": "http://x/a", "blobName": "a"}))
+    assert job.start().state["customStatus"]["deadline"] == "2026-11-23T20:06:00Z"
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("a defect\nwith details")
+
+
+def test_defect_before_publishing_still_ends_with_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("video_jobs.orchestrator.ProcessingRequest", broken)
+    job = Instance()
+    job.start()
+    result = ended(job.run(completed(0, NOTIFIED)))
+    assert result["error"] == {"step": "publishing", "code": "unexpected", "message": "a defect"}
+
+
+def test_defect_while_reading_a_report_still_ends_with_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("video_jobs.race.ReportRace._read", broken)
+    job = waiting()
+    told = job.run(raised("processed", report()))
+    assert told.open_timers() == []
+    assert ended(job.run(completed(2, NOTIFIED)))["error"]["message"] == "a defect"
+
+
+def test_defect_while_waiting_still_ends_with_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("video_jobs.race.ReportRace._listen", broken)
+    job = Instance()
+    job.start()
+    assert job.run(PUBLISHED).stage == "notifying"
+    result = ended(job.run(completed(1, NOTIFIED)))
+    assert result["error"] == {"step": "waiting", "code": "unexpected", "message": "a defect"}
+
+
+def test_second_report_changes_nothing() -> None:
+    job = waiting()
+    again = report(details={"segments": [1]})
+    reply = job.run(raised("processed", report()), raised("processed", again), raised(OLDER, again))
+    assert ended(reply)["report"] == report()
+
+
+@pytest.mark.filterwarnings("ignore:Potential duplicate Task completion:UserWarning")
+def test_reports_while_publishing_and_notifying_are_harmless() -> None:
+    job = Instance()
+    job.start(raised("processed", report("FAILED")), raised("processed", report()))
+    job.run(PUBLISHED, raised("processed", report()))
+    assert ended(job.run(completed(1, NOTIFIED), raised(OLDER, report())))["status"] == "failed"
+
+
+def test_signatures_are_in_no_result_status_or_notification() -> None:
+    job = Instance(json.dumps({**BODY, "blobURL": "https://a.example/v/a.avi?sv=2026&sig=SeCrEt%3D&se=2027"}))
+    first = job.start()
+    assert "SeCrEt" in first.called("send_processing_request")[0]["blobUrl"], "the worker needs it"
+    assert "SeCrEt" not in json.dumps(first.state["customStatus"])
+    job.run(PUBLISHED)
+    error = {"message": "GET https://a.example/v/a.avi?sig=SeCrEt%3D failed"}
+    told = job.run(raised("processed", report("FAILED", blobUrl="https://a/b?sig=SeCrEt", error=error)))
+    assert "SeCrEt" not in json.dumps(told.called("SendFailureNotification"))
+    result = ended(job.run(completed(2, NOTIFIED)))
+    assert "SeCrEt" not in json.dumps(result)
+    assert result["blobUrl"] == "https://a.example/v/a.avi?sv=2026&sig=hidden&se=2027"
