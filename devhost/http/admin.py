@@ -150,9 +150,7 @@ def describe(host: HostParts, function: Function, base: str) -> dict[str, Any]:
         "config_href": None,
         "test_data_href": f"{base}/admin/vfs{_SAMPLE_DATA}/{function.name}.dat",
         "href": f"{base}/admin/functions/{function.name}",
-        "invoke_url_template": f"{base}/{full_route(function, prefix)}".lower()
-        if is_http(function)
-        else None,
+        "invoke_url_template": f"{base}/{full_route(function, prefix)}".lower() if is_http(function) else None,
         "language": "python",
         "config": {
             "name": function.name,

@@ -39,7 +39,7 @@ class Connection(RequestHandler):
         super().data_received(data)
 
     def _choose_parser(self, data: bytes) -> None:
-        """aiohttp's fast parser refuses verbs it doesn't know. The host takes any, and so does the slow one."""
+        """aiohttp's fast parser refuses verbs it doesn't know; the host takes any, and so does the slow one."""
         verb, blank, _ = data[:64].partition(b" ")
         if not blank or verb in _KNOWN_VERBS or not verb.isalpha():
             return
@@ -99,9 +99,7 @@ class Listener(web.Server):
         return Connection(self, loop=self._loop, **self._options)
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.Request:
-        return web.Request(
-            message, payload, protocol, writer, task, self._loop, client_max_size=self._max_body
-        )
+        return web.Request(message, payload, protocol, writer, task, self._loop, client_max_size=self._max_body)
 
 
 async def accept_body(request: web.BaseRequest) -> None:

@@ -10,9 +10,7 @@ Constraint = Callable[[str], bool]
 
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
 _DECIMAL = re.compile(r"\s*[+-]?([0-9][0-9,]*\.?[0-9]*|\.[0-9]+)\s*")
-_FLOAT = re.compile(
-    r"\s*[+-]?([0-9][0-9,]*\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*|-?Infinity|NaN|∞", re.IGNORECASE
-)
+_FLOAT = re.compile(r"\s*[+-]?([0-9][0-9,]*\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*|-?Infinity|NaN|∞", re.IGNORECASE)
 _HEX32 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _GUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DASHED = re.compile(rf"{_GUID}|\{{{_GUID}\}}|\({_GUID}\)", re.IGNORECASE)

@@ -154,7 +154,7 @@ def write_json(value: Any, *, indent: bool = True) -> str:
 
 
 def bare_text(value: Any) -> str:
-    """A value that stands alone: a string without quotes, `True`, `1.5`, nothing for null, or indented JSON."""
+    """A value that stands alone: a string without quotes, `True`, `1.5`, nothing for null, indented JSON."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -88,9 +88,8 @@ class KeyStore:
         if scope == SYSTEM_KEYS and name == MASTER:
             self._master, new = value, False
         else:
-            ring = self._rings.setdefault(scope, {})
-            new = name not in ring
-            ring[name] = value
+            new = name not in self.ring(scope)
+            self._rings.setdefault(scope, {})[name] = value
         self._save()
         return value, new
 
@@ -113,9 +112,7 @@ class KeyStore:
 
     def opens_webhook(self, key: str | None, extension: str) -> bool:
         """Whether a key is the master key or the extension's own system key."""
-        return bool(key) and (
-            same_key(str(key), self._master) or same_key(str(key), self.extension_key(extension))
-        )
+        return bool(key) and (same_key(str(key), self._master) or same_key(str(key), self.extension_key(extension)))
 
     def _load(self, path: Path) -> None:
         try:
@@ -123,9 +120,7 @@ class KeyStore:
             self._master = str(stored["master"])
             self._rings = {scope: dict(ring) for scope, ring in stored["rings"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-            raise KeyFileError(
-                f"The keys in {path} can't be read ({problem}); delete the file for new keys."
-            ) from None
+            raise KeyFileError(f"The keys in {path} can't be read ({problem}); delete the file for new keys.") from None
 
     def _save(self) -> None:
         if self._path is None:

@@ -30,7 +30,7 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True)
 class Incoming:
-    """One request; `headers` in the order and spelling sent, `body` empty if no Content-Length came with it."""
+    """One request; `headers` in the order and spelling sent, `body` only if a Content-Length came with it."""
 
     method: str
     scheme: str
@@ -87,9 +87,7 @@ def reply_of(datum: Datum | None) -> Reply:
         return Reply()
     build = _REPLIES.get(datum.type)
     if build is None:
-        raise ReplyError(
-            f"A result of type '{datum.type}' can't be sent as HTTP; return a str or an HttpResponse."
-        )
+        raise ReplyError(f"A result of type '{datum.type}' can't be sent as HTTP; return a str or an HttpResponse.")
     return build(datum.value)
 
 
@@ -157,13 +155,9 @@ def _headers(headers: Mapping[str, str], cookies: list[str], length: int) -> lis
         if lower in _OURS:
             continue
         if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
-            raise ReplyError(
-                f"The header {name!r} holds characters that HTTP does not allow; send it as plain ASCII."
-            )
+            raise ReplyError(f"The header {name!r} holds characters that HTTP does not allow; send it as plain ASCII.")
         if lower == "content-length" and value.strip() != str(length):
-            raise ReplyError(
-                f"Content-Length says {value}, the body has {length} bytes; leave the header out."
-            )
+            raise ReplyError(f"Content-Length says {value}, the body has {length} bytes; leave it out.")
         kept[lower] = (name, value)
     return [*kept.values(), *(("Set-Cookie", line) for line in cookies)]
 

@@ -39,7 +39,7 @@ class Invokes(Protocol):
 
 
 class HostParts(Protocol):
-    """The host as the HTTP server sees it. `state` is a host state name; functions answer in `Running` only."""
+    """The host as the HTTP server sees it. `state` is a host state's name; functions answer in `Running`."""
 
     @property
     def settings(self) -> HostSettings: ...
@@ -124,6 +124,4 @@ def unauthorized() -> Reply:
 def json_reply(value: Any, status: int = 200, *headers: tuple[str, str]) -> Reply:
     """Compact JSON with its length."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return Reply(
-        status, [("Content-Type", "application/json; charset=utf-8"), *headers], text.encode(), sized=True
-    )
+    return Reply(status, [("Content-Type", "application/json; charset=utf-8"), *headers], text.encode(), sized=True)

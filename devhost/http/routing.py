@@ -64,9 +64,7 @@ def check_routes(functions: Iterable[Routed], prefix: str) -> RouteCheck:
             continue
         rival = next((other for other in kept if _conflict(function, other)), None)
         if rival is not None:
-            errors[function.name] = (
-                f"The route specified conflicts with the route defined by function '{rival.name}'."
-            )
+            errors[function.name] = f"The route specified conflicts with the route defined by function '{rival.name}'."
             continue
         kept.append(function)
         try:
@@ -108,7 +106,7 @@ class RouteTable(Generic[F]):
         self._routes = routes
 
     def match(self, method: str, path: str) -> tuple[F, dict[str, str]] | None:
-        """The function and its route values for an upper-case method and a decoded path that starts with `/`."""
+        """The function and its route values for an upper-case method and a decoded path with leading `/`."""
         bare = path.removeprefix("/")
         for route in self._routes:
             if route.verbs and method not in route.verbs:
@@ -122,6 +120,4 @@ class RouteTable(Generic[F]):
 def route_table(functions: Iterable[Any], prefix: str) -> RouteTable[Any]:
     """A table of the HTTP functions given. Raises BadTemplate: call `check_routes` first."""
     http = [function for function in by_name(functions) if is_http(function)]
-    return RouteTable(
-        [Route(each, parse_template(full_route(each, prefix)), verbs_of(each)) for each in http]
-    )
+    return RouteTable([Route(each, parse_template(full_route(each, prefix)), verbs_of(each)) for each in http])

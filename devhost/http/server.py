@@ -79,9 +79,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Open the port. Raises OSError when it is taken."""
-        runner = web.ServerRunner(
-            Listener(self.handle, max_body=self._max_body), shutdown_timeout=STOP_SECONDS
-        )
+        runner = web.ServerRunner(Listener(self.handle, max_body=self._max_body), shutdown_timeout=STOP_SECONDS)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._address, self.port, ssl_context=self._ssl_context).start()
@@ -195,9 +193,7 @@ class HttpServer:
 
     async def _run(self, function: Function, incoming: Incoming, values: dict[str, str]) -> Reply:
         try:
-            result = await self.host.invoker.invoke(
-                function, request_datum(incoming, values), reason=CALLED_BY_API
-            )
+            result = await self.host.invoker.invoke(function, request_datum(incoming, values), reason=CALLED_BY_API)
         except FunctionFailed:
             return empty(500)  # The invoker has logged it.
         try:
@@ -209,9 +205,7 @@ class HttpServer:
 
 def _mapped(host: HostParts) -> list[Function]:
     """HTTP functions that have a route: those disabled too, they answer 404 there."""
-    return [
-        each for each in host.index.functions if is_http(each) and not each.errors and not each.filtered_out
-    ]
+    return [each for each in host.index.functions if is_http(each) and not each.errors and not each.filtered_out]
 
 
 def _prefix(host: HostParts) -> str:

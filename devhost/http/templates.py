@@ -14,7 +14,7 @@ from itertools import pairwise
 from devhost.http.constraints import Constraint, constraint_of
 
 
-class BadTemplate(ValueError):  # noqa: N818 - the name is part of devhost's interface
+class BadTemplate(ValueError):
     """The route template is malformed; the text says where."""
 
 
@@ -55,9 +55,7 @@ class Segment:
             names = [part.name for part in self.parts if isinstance(part, Parameter)]
             if found is None:
                 return None
-            return {
-                name: value for name, value in zip(names, found.groups(), strict=True) if value is not None
-            }
+            return {name: value for name, value in zip(names, found.groups(), strict=True) if value is not None}
         only = self.parts[0]
         if isinstance(only, Parameter):
             return {only.name: text} if text else None
@@ -127,9 +125,7 @@ def parse_template(text: str) -> Template:
         for part in parts:
             if isinstance(part, Parameter):
                 if part.name.lower() in seen:
-                    raise BadTemplate(
-                        f"The route parameter name '{part.name}' appears more than one time in '{text}'."
-                    )
+                    raise BadTemplate(f"The route parameter name '{part.name}' appears more than one time in '{text}'.")
                 seen.add(part.name.lower())
     return Template(tuple(_segment(parts) for parts in parts_of))
 
@@ -156,13 +152,9 @@ def _split(text: str) -> list[list[Part]]:
             inside, at = _braces(text, at)
             segments[-1].append(_parameter(inside, text))
         elif char == "}":
-            raise BadTemplate(
-                f"There is an incomplete parameter in the route template '{text}': a '}}' without '{{'."
-            )
+            raise BadTemplate(f"There is an incomplete parameter in the route template '{text}': a '}}' without '{{'.")
         elif char == "?":
-            raise BadTemplate(
-                f"The literal section '{literal}?' of '{text}' is invalid: it can't contain a '?'."
-            )
+            raise BadTemplate(f"The literal section '{literal}?' of '{text}' is invalid: it can't contain a '?'.")
         elif char == "/":
             flush()
             segments.append([])
@@ -190,9 +182,7 @@ def _braces(text: str, start: int) -> tuple[str, int]:
         else:
             inside += text[at]
             at += 1
-    raise BadTemplate(
-        f"There is an incomplete parameter in the route template '{text}': a '{{' is not closed."
-    )
+    raise BadTemplate(f"There is an incomplete parameter in the route template '{text}': a '{{' is not closed.")
 
 
 def _parameter(inside: str, text: str) -> Parameter:
@@ -208,9 +198,7 @@ def _parameter(inside: str, text: str) -> Parameter:
         try:
             constraints.append(constraint_of(word))
         except (ValueError, re.error) as problem:
-            raise BadTemplate(
-                f"The constraint '{word}' of '{name}' in '{text}' is invalid: {problem}"
-            ) from None
+            raise BadTemplate(f"The constraint '{word}' of '{name}' in '{text}' is invalid: {problem}") from None
     default = None
     optional = rest.endswith("?")
     if rest.startswith("="):
@@ -247,13 +235,9 @@ def _check_segment(text: str, parts: Sequence[Part], *, last: bool) -> None:
         if not isinstance(part, Parameter):
             continue
         if part.catch_all and (len(parts) > 1 or not last):
-            raise BadTemplate(
-                f"A catch-all parameter can only be the last segment of the route template '{text}'."
-            )
+            raise BadTemplate(f"A catch-all parameter can only be the last segment of the route template '{text}'.")
         if part.optional and len(parts) > 1 and (position != len(parts) - 1 or parts[position - 1] != "."):
-            raise BadTemplate(
-                f"The optional parameter '{part.name}' in '{text}' must come last, after a period."
-            )
+            raise BadTemplate(f"The optional parameter '{part.name}' in '{text}' must come last, after a period.")
 
 
 def _segment(parts: list[Part]) -> Segment:

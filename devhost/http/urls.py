@@ -18,7 +18,7 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """`path` is decoded (but `%2F` stays) and starts with `/`, or is empty; `query` is raw, without the `?`."""
+    """`path` is decoded (but `%2F` stays) and starts with `/`, or is empty; `query` is raw, without `?`."""
 
     path: str
     query: str
