@@ -32,6 +32,7 @@ DEFAULT_TIMEOUT_SECONDS = 360
 MAX_TIMEOUT_SECONDS = 432_000
 
 _INSTANCE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_QUEUE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
 _BASE64_TEXT = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _MSGSPEC_PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _FIELD = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<field>.*)`", re.DOTALL)
@@ -172,6 +173,8 @@ def decode_request(text: str | bytes) -> ProcessingRequest:
     request = _decode(_without_bom(_as_bytes(text)), ProcessingRequest)
     if not is_instance_id(request.instance_id):
         raise ContractError("breaks_contract", "instance_id is not the id of a job", "$.instance_id")
+    if not _QUEUE_NAME.fullmatch(request.reply_queue):
+        raise ContractError("breaks_contract", "reply_queue is not the name of a queue", "$.reply_queue")
     return request
 
 
