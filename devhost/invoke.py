@@ -1,4 +1,4 @@
-"""Runs a function as the Python worker does: inputs decoded, outputs encoded, failures of any kind reported."""
+"""Runs a function as the Python worker does: inputs decoded, outputs encoded, any failure reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SendOutput = Callable[["Function", dict[str, Any], Datum], Awaitable[None]]
 ClientJson = Callable[[dict[str, Any]], str]
 
 
-class FunctionFailed(Exception):  # noqa: N818 - the name is part of devhost's interface
+class FunctionFailed(Exception):
     """A run that failed, whatever the reason: `type_name` and `text` of the exception, and the frames."""
 
     def __init__(self, type_name: str, text: str, stack: str = "") -> None:
@@ -87,9 +87,7 @@ class _Plan:
             category=f"Function.{function.name}",
             trigger=(trigger_name, signature.inputs[trigger_name]),
             clients=[
-                (name, parameter, bound[name])
-                for name, parameter in signature.inputs.items()
-                if name != trigger_name
+                (name, parameter, bound[name]) for name, parameter in signature.inputs.items() if name != trigger_name
             ],
             outputs=[(name, parameter, bound[name]) for name, parameter in signature.outputs.items()],
             returns=signature.returns,
@@ -127,14 +125,17 @@ class Invoker:
         client_json: ClientJson,
         send_output: SendOutput,
         log: HostLog | None = None,
+        *,
+        unlimited: bool = False,
     ) -> None:
+        """`unlimited` leaves the `functionTimeout` of host.json alone. Raises `SettingsError`."""
         self._clock = clock
         self._client_json = client_json
         self._send_output = send_output
         self._log = log or HostLog(clock)
         self._plans: dict[Function, _Plan] = {}
         self._pool = ThreadPoolExecutor(_thread_count(settings))
-        limit = settings.timespan("functionTimeout", _UNLIMITED)
+        limit = _UNLIMITED if unlimited else settings.timespan("functionTimeout", _UNLIMITED)
         self._deadlines = Deadlines(limit, clock) if limit > _UNLIMITED else None
         self._runs: dict[str, _Run] = {}
         self._on_threads: dict[str, str] = {}
@@ -224,9 +225,7 @@ class Invoker:
                     idle.set_result(None)
             self._idle.clear()
 
-    async def _perform(
-        self, plan: _Plan, run: _Run, trigger: Datum, metadata: Mapping[str, Datum]
-    ) -> Datum | None:
+    async def _perform(self, plan: _Plan, run: _Run, trigger: Datum, metadata: Mapping[str, Datum]) -> Datum | None:
         try:
             arguments = self._arguments(plan, run, trigger, metadata)
             result = await self._call(plan, run, arguments)
@@ -249,9 +248,7 @@ class Invoker:
             raise FunctionFailed.because(error) from error
         return returned
 
-    def _arguments(
-        self, plan: _Plan, run: _Run, trigger: Datum, metadata: Mapping[str, Datum]
-    ) -> dict[str, Any]:
+    def _arguments(self, plan: _Plan, run: _Run, trigger: Datum, metadata: Mapping[str, Datum]) -> dict[str, Any]:
         name, parameter = plan.trigger
         arguments = {name: _decoded(parameter, trigger, metadata)}
         for name, parameter, binding in plan.clients:
@@ -312,9 +309,7 @@ class Invoker:
                 f"Function '{name}' can't be stopped on its thread: it runs on to its end, and what it "
                 "returns is dropped. (In Azure the whole worker process is restarted.)",
             )
-        return FunctionFailed(
-            "FunctionTimeoutException", f"Timeout value of {limit} was exceeded by function: {name}"
-        )
+        return FunctionFailed("FunctionTimeoutException", f"Timeout value of {limit} was exceeded by function: {name}")
 
     def _log_begin(self, plan: _Plan, run: _Run, reason: str, details: str | None) -> None:
         if not self._log.is_enabled(plan.category, Level.INFORMATION):
@@ -330,9 +325,7 @@ class Invoker:
         if not self._log.is_enabled(plan.category, level):
             return
         took = (self._clock.now() - run.began) // timedelta(milliseconds=1)
-        text = (
-            f"Executed 'Functions.{run.function.name}' ({outcome}, Id={run.invocation.id}, Duration={took}ms)"
-        )
+        text = f"Executed 'Functions.{run.function.name}' ({outcome}, Id={run.invocation.id}, Duration={took}ms)"
         self._log.show(plan.category, level, text)
         if failure is not None:
             self._log.show(plan.category, level, failure.details)
@@ -343,9 +336,7 @@ def _thread_count(settings: HostSettings) -> int:
     if text is None:
         return DEFAULT_THREADS
     if not text.isdigit() or int(text) == 0:
-        raise SettingsError(
-            f"PYTHON_THREADPOOL_THREAD_COUNT must be a whole number above zero, not {text!r}."
-        )
+        raise SettingsError(f"PYTHON_THREADPOOL_THREAD_COUNT must be a whole number above zero, not {text!r}.")
     return int(text)
 
 

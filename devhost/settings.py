@@ -35,11 +35,11 @@ class SettingsError(Exception):
     """A settings file or value that nothing can be done with; the text says what to change."""
 
 
-class UnresolvedSetting(SettingsError):  # noqa: N818 - the name is part of devhost's interface
+class UnresolvedSetting(SettingsError):
     """A `%NAME%` for which there is no setting."""
 
 
-class MissingConnection(SettingsError):  # noqa: N818 - the name is part of devhost's interface
+class MissingConnection(SettingsError):
     """A `connection` that names no setting."""
 
 
@@ -83,7 +83,7 @@ class HostSettings:
         self.notes: list[str] = []
         self.host_error: str | None = None
         self._replaced: dict[str, str | None] = {}
-        self.local = _read_local_settings(self.app_dir / "local.settings.json")
+        self.local = read_local_settings(self.app_dir / "local.settings.json")
         self._apply(self.local, extra or {}, defaults or {})
         self._configuration = {_key(name): value for name, value in self.environment.items()}
         self.host: dict[str, Any] = self._read_host()
@@ -301,7 +301,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_local_settings(path: Path) -> dict[str, Any]:
+def read_local_settings(path: Path) -> dict[str, Any]:
+    """local.settings.json, empty when there is none. Raises `SettingsError` when it can't be used."""
     try:
         local = _read_object(path)
     except FileNotFoundError:
