@@ -10,7 +10,7 @@ from azure.storage.queue import ExponentialRetry as QueueRetry
 from azure.storage.queue import QueueClient, QueueServiceClient
 
 # Storage is near: fail within seconds, and let the queue bring the request again.
-_BACK_OFF: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2, "retry_total": 2}
+_BACK_OFF: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2, "retry_total": 1}
 _PATIENCE: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10}
 
 

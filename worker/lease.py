@@ -4,7 +4,7 @@ import logging
 import threading
 from types import TracebackType
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.queue import QueueClient, QueueMessage
 
 from worker.failures import LeaseLostError, StopRequestedError
@@ -51,8 +51,10 @@ class Lease:
         self._end()
         try:
             self._queue.delete_message(self._id, self._receipt)
-        except ResourceNotFoundError as error:
-            raise LeaseLostError from error
+        except HttpResponseError as error:
+            if _is_gone(error):
+                raise LeaseLostError from error
+            raise
 
     def give_back(self, seconds: int = 0) -> None:
         """Let others have the message after so many seconds."""
@@ -76,8 +78,12 @@ class Lease:
                 failures = 0
             except AzureError as error:
                 failures += 1
-                taken = isinstance(error, HttpResponseError) and error.status_code in (400, 404)
-                if taken or failures >= RENEWALS:
+                if _is_gone(error) or failures >= RENEWALS:
                     self.lost.set()
                     return
                 logging.warning("Message %s: renewing its invisibility failed: %s", self._id, error)
+
+
+def _is_gone(error: AzureError) -> bool:
+    """Whether the message was deleted (404) or handed to another worker, which changed its pop receipt (400)."""
+    return isinstance(error, HttpResponseError) and error.status_code in (400, 404)

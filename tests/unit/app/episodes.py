@@ -46,9 +46,7 @@ def fired(timer: int) -> Event:
 
 def raised(name: str, data: Any, *, by_sdk: bool = True) -> Event:
     """An event as the host keeps it: from the SDK a string with JSON in it, from curl the JSON itself."""
-    return event(
-        15, Name=name, Input=json.dumps(json.dumps(data) if by_sdk else data), ParentTraceContext=None
-    )
+    return event(15, Name=name, Input=json.dumps(json.dumps(data) if by_sdk else data), ParentTraceContext=None)
 
 
 def raised_text(name: str, text: str) -> Event:

@@ -57,9 +57,7 @@ class FakeClient:
         self.raised.append((instance_id, event_name, event_data))
 
     def create_check_status_response(self, request: func.HttpRequest, instance_id: str) -> func.HttpResponse:
-        return func.HttpResponse(
-            instance_id, status_code=202, headers={"Location": f"/instances/{instance_id}"}
-        )
+        return func.HttpResponse(instance_id, status_code=202, headers={"Location": f"/instances/{instance_id}"})
 
 
 @dataclass

@@ -263,10 +263,7 @@ def test_secrets_are_hidden(text: str, shown: str) -> None:
 
 
 def test_one_line_is_the_first_that_says_something() -> None:
-    assert (
-        one_line("\n  \n Activity failed:  ValueError: x \n {'$type': 1}")
-        == "Activity failed:  ValueError: x"
-    )
+    assert one_line("\n  \n Activity failed:  ValueError: x \n {'$type': 1}") == "Activity failed:  ValueError: x"
     assert one_line(ValueError()) == "ValueError"
     assert one_line("a\x1b[31mb") == "a [31mb"
     assert len(one_line("x" * 9000)) == 500

@@ -22,9 +22,7 @@ from tests.unit.app.episodes import (
     stamp,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:azure.functions df_loads was called without:DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was called without:DeprecationWarning")
 
 SENT = {"ok": True, "receipt": {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}}
 PUBLISHED = completed(0, SENT)
@@ -151,10 +149,7 @@ def test_report_in_the_same_batch_as_the_timer_wins(report_first: bool) -> None:
 def test_timer_a_second_early_leaves_the_report_its_time() -> None:
     job = waiting()
     job.run(fired(1), after=timedelta(seconds=359, milliseconds=100))
-    assert (
-        ended(job.run(raised("processed", report()), after=timedelta(milliseconds=700)))["status"]
-        == "processed"
-    )
+    assert ended(job.run(raised("processed", report()), after=timedelta(milliseconds=700)))["status"] == "processed"
 
 
 def test_garbage_between_timer_and_report_in_one_batch() -> None:
@@ -256,17 +251,13 @@ def test_publish_that_storage_refused() -> None:
 def test_report_counts_although_publishing_seemed_to_fail() -> None:
     job = Instance()
     job.start(raised("processed", report()))
-    assert (
-        ended(job.run(failed(0, "Activity function 'x' failed:  TimeoutError: t")))["status"] == "processed"
-    )
+    assert ended(job.run(failed(0, "Activity function 'x' failed:  TimeoutError: t")))["status"] == "processed"
 
 
 def test_activity_that_raised_becomes_one_readable_line() -> None:
     job = Instance()
     job.start()
-    reason = (
-        "Activity function 'send_processing_request' failed:  ValueError: http://x/a?sv=1&sig=abc%2F not sent"
-    )
+    reason = "Activity function 'send_processing_request' failed:  ValueError: http://x/a?sv=1&sig=abc%2F not sent"
     job.run(failed(0, reason))
     result = ended(job.run(completed(1, NOTIFIED)))
     assert result["status"] == "failed"
@@ -284,9 +275,7 @@ def test_notification_that_fails_does_not_change_the_result() -> None:
     for task in (2, 4):  # each failure is followed by a timer, then by the next try
         assert not reply.done
         job.run(fired(task), after=timedelta(seconds=5))
-        reply = job.run(
-            failed(task + 1, "Activity function 'SendFailureNotification' failed:  QueueError: down")
-        )
+        reply = job.run(failed(task + 1, "Activity function 'SendFailureNotification' failed:  QueueError: down"))
     reply = job.run(fired(6))
     assert reply.output["status"] == "failed"
     assert reply.output["error"] == {"step": "publishing", "code": "c", "message": "m"}

@@ -24,9 +24,7 @@ HOST = Path(__file__).parents[3] / "host.json"
 def message(text: str | bytes | None = None, dequeue_count: int = 1) -> func.QueueMessage:
     body = encode_report(REPORT) if text is None else text
     raw = body if isinstance(body, bytes) else body.encode()
-    made: func.QueueMessage = cast(Any, QueueMessage)(
-        id="m", body=raw, dequeue_count=dequeue_count, pop_receipt="p"
-    )
+    made: func.QueueMessage = cast(Any, QueueMessage)(id="m", body=raw, dequeue_count=dequeue_count, pop_receipt="p")
     return made
 
 
