@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # The host whose recorded behaviour devhost is held to; clients look at the first number.
 HOST_VERSION = "4.1037.0"
+_log = logging.getLogger("devhost.http")
 _NEVER_CACHED = (("Cache-Control", "no-store,no-cache"), ("Pragma", "no-cache"))
 _SAMPLE_DATA = "/data/Functions/sampledata"
 
@@ -36,6 +38,7 @@ class Admin:
         self.host = host
         self.started = host.clock.now()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._restarting: asyncio.Task[None] | None = None
 
     async def handle(self, call: Call) -> Reply:
         """404 for what there is not, 401 without the master key, else the answer."""
@@ -50,10 +53,15 @@ class Admin:
         return empty(404)
 
     def in_background(self, work: Awaitable[Any]) -> None:
-        """Run on after the answer is sent; `stop` waits for it."""
-        task = asyncio.create_task(_quietly(work))
+        """Run a function on after the answer is sent; `stop` waits for it."""
+        task = asyncio.create_task(_to_its_end(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def restart_host(self) -> None:
+        """Restart after the answer is sent. `stop` doesn't wait for this one: it is what calls `stop`."""
+        if self._restarting is None or self._restarting.done():
+            self._restarting = asyncio.create_task(_to_its_end(self.host.restart()))
 
     async def stop(self, seconds: float) -> None:
         """Wait for what runs in the background, then cancel it."""
@@ -65,11 +73,13 @@ class Admin:
         await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _quietly(work: Awaitable[Any]) -> None:
+async def _to_its_end(work: Awaitable[Any]) -> None:
     try:
         await work
     except FunctionFailed:
         return  # The invoker has logged it, and the caller had its 202 long ago.
+    except Exception:
+        _log.exception("What was asked for over /admin has failed inside the host.")
 
 
 async def _ping(_: Admin, __: Call, ___: Mapping[str, str]) -> Reply:
@@ -99,7 +109,7 @@ async def _status(admin: Admin, _: Call, __: Mapping[str, str]) -> Reply:
 
 
 async def _restart(admin: Admin, _: Call, __: Mapping[str, str]) -> Reply:
-    admin.in_background(admin.host.restart())
+    admin.restart_host()
     return empty(200)
 
 

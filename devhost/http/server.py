@@ -34,7 +34,6 @@ from devhost.settings import SettingsError
 
 DEFAULT_BODY_LIMIT = 104_857_600
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
-STOP_SECONDS = 10.0
 _ALWAYS_OPEN = frozenset({"/admin/host/ping", "/admin/host/status"})
 _NOT_RUNNING = Reply(503, [], b"Function host is not running.")
 _log = logging.getLogger("devhost.http")
@@ -55,19 +54,20 @@ class HttpServer:
         *,
         cors: Cors | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        stop_seconds: float = 10.0,
     ) -> None:
-        """Raises SettingsError when a limit in the settings is no number."""
+        """`stop_seconds`: how long `stop` lets requests run on. Raises SettingsError for a limit that is no number."""
         self.host = host
         self.port = port
         self.webhooks: dict[str, Webhook] = {}
         self._address = address
         self._cors = cors or Cors()
         self._ssl_context = ssl_context
-        self._max_body = _body_limit(host)
-        self._throttle = Throttle(
-            host.settings.integer("extensions.http.maxOutstandingRequests", -1),
-            host.settings.integer("extensions.http.maxConcurrentRequests", -1),
-        )
+        self._stop_seconds = stop_seconds
+        # In state Error nothing runs, and the answer must come although the limits may be what is wrong.
+        failed = host.index.host_error is not None
+        self._max_body = DEFAULT_BODY_LIMIT if failed else _body_limit(host)
+        self._throttle = Throttle() if failed else _throttle(host)
         self._admin = Admin(host)
         self._runner: web.ServerRunner | None = None
         self.map_routes()
@@ -79,7 +79,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Open the port. Raises OSError when it is taken."""
-        runner = web.ServerRunner(Listener(self.handle, max_body=self._max_body), shutdown_timeout=STOP_SECONDS)
+        runner = web.ServerRunner(Listener(self.handle, max_body=self._max_body), shutdown_timeout=self._stop_seconds)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._address, self.port, ssl_context=self._ssl_context).start()
@@ -90,11 +90,11 @@ class HttpServer:
         self.port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Take no more requests, let those under way end (at most `STOP_SECONDS`), close the port."""
+        """Take no more requests, let those under way end (for `stop_seconds`), close the port."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        await self._admin.stop(STOP_SECONDS)
+        await self._admin.stop(self._stop_seconds)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
@@ -111,17 +111,24 @@ class HttpServer:
             _log.exception("%s %s failed inside the host.", request.method, request.raw_path)
             response = answer(request, empty(500))
         if not response.prepared:
-            response.headers.setdefault("Server", SERVER)
-            for name, value in self._cors.headers(request.headers):
-                response.headers[name] = value
+            self._add_headers(request, response)
         return response
+
+    def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.setdefault("Server", SERVER)
+        preflight = self._cors.is_preflight(request.method, request.headers)
+        for name, value in self._cors.headers(request.headers, preflight=preflight):
+            if name == "Vary":
+                response.headers.add(name, value)
+            else:
+                response.headers[name] = value
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         target = read_target(request.raw_path)
         if request.version >= HttpVersion11 and len(request.headers.getall("Host", [])) != 1:
             raise TargetError("a request needs one Host header")
         if self._cors.is_preflight(request.method, request.headers):
-            return answer(request, Reply(204, self._cors.headers(request.headers, preflight=True)))
+            return answer(request, empty(204))
         call = Call(request, target, self.host)
         path = target.path.rstrip("/").lower()
         if self.host.state != RUNNING and path not in _ALWAYS_OPEN:
@@ -210,6 +217,13 @@ def _mapped(host: HostParts) -> list[Function]:
 
 def _prefix(host: HostParts) -> str:
     return str(host.settings.get("extensions.http.routePrefix", "api"))
+
+
+def _throttle(host: HostParts) -> Throttle:
+    return Throttle(
+        host.settings.integer("extensions.http.maxOutstandingRequests", -1),
+        host.settings.integer("extensions.http.maxConcurrentRequests", -1),
+    )
 
 
 def _body_limit(host: HostParts) -> int:

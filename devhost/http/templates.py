@@ -37,10 +37,11 @@ Part = str | Parameter
 
 @dataclass(frozen=True)
 class Segment:
-    """What stands between two slashes: parts in order, and for a mix of parts the pattern that splits it."""
+    """What stands between two slashes: parts in order, and for a mix of parts the patterns that split it, the
+    one with the optional end first."""
 
     parts: tuple[Part, ...]
-    pattern: re.Pattern[str] | None = None
+    patterns: tuple[re.Pattern[str], ...] = ()
 
     @property
     def parameter(self) -> Parameter | None:
@@ -50,12 +51,10 @@ class Segment:
 
     def match(self, text: str) -> dict[str, str] | None:
         """The parameters' values for one path segment, or None."""
-        if self.pattern is not None:
-            found = self.pattern.fullmatch(text)
+        if self.patterns:
+            found = next(filter(None, (pattern.fullmatch(text) for pattern in self.patterns)), None)
             names = [part.name for part in self.parts if isinstance(part, Parameter)]
-            if found is None:
-                return None
-            return {name: value for name, value in zip(names, found.groups(), strict=True) if value is not None}
+            return None if found is None else dict(zip(names, found.groups(), strict=False))
         only = self.parts[0]
         if isinstance(only, Parameter):
             return {only.name: text} if text else None
@@ -244,7 +243,12 @@ def _segment(parts: list[Part]) -> Segment:
     if len(parts) == 1:
         return Segment(tuple(parts))
     last = parts[-1]
-    pattern = "".join("(.+)" if isinstance(part, Parameter) else re.escape(part) for part in parts)
+    patterns = [_pattern(parts)]
     if isinstance(last, Parameter) and last.optional:
-        pattern = pattern.removesuffix(r"\.(.+)").replace("(.+)", "(.+?)") + r"(?:\.(.+))?"
-    return Segment(tuple(parts), re.compile(pattern, re.IGNORECASE | re.DOTALL))
+        patterns.append(_pattern(parts[:-2]))
+    return Segment(tuple(parts), tuple(patterns))
+
+
+def _pattern(parts: list[Part]) -> re.Pattern[str]:
+    text = "".join("(.+)" if isinstance(part, Parameter) else re.escape(part) for part in parts)
+    return re.compile(text, re.IGNORECASE | re.DOTALL)
