@@ -20,6 +20,7 @@ from devhost.http.keys import KeyStore
 from devhost.http.server import HttpServer
 from devhost.invoke import Invoker
 from devhost.logs import STARTUP_CATEGORY, ConsoleCapture, HostLog, Level, LogLine, RecordHandler, Sink, default_levels
+from devhost.sdk_session import SdkSession
 from devhost.settings import HostSettings, SettingsError
 from devhost.triggers.event_grid import EventGridWebhook
 from devhost.triggers.queue import QueueListeners
@@ -128,6 +129,12 @@ class Host:
         if self.state in ("Default", "Stopped"):
             return
         self.state = "Stopping"
+        if running := self.invoker.running():
+            self.log.show(
+                STARTUP_CATEGORY,
+                Level.INFORMATION,
+                f"Stopping; up to {self._grace.total_seconds():g} s are left to: {', '.join(running)}.",
+            )
         await self._stop_parts()
         self._undo.close()
         self.state = "Stopped"
@@ -231,6 +238,7 @@ class Host:
         server.webhooks["eventgrid"] = EventGridWebhook(self.index, self.invoker, self.clock).handle
         # The hub first: whoever finds the port open may start an instance at once. Queues and timers last:
         # what they run may call the app's own routes.
+        await self._start(SdkSession())
         await self._start(self._hub)
         self.state = "Running"
         await self._start(server)

@@ -187,6 +187,10 @@ class Invoker:
         for run in list(self._runs.values()):
             run.task.cancel()
 
+    def running(self) -> list[str]:
+        """Names of the functions that run now, once each."""
+        return sorted({run.function.name for run in self._runs.values()})
+
     def on_threads(self) -> list[str]:
         """Names of the functions that still hold a thread; nothing can stop a thread from outside."""
         return sorted(self._on_threads.values())
@@ -328,7 +332,7 @@ class Invoker:
         text = f"Executed 'Functions.{run.function.name}' ({outcome}, Id={run.invocation.id}, Duration={took}ms)"
         self._log.show(plan.category, level, text)
         if failure is not None:
-            self._log.show(plan.category, level, failure.details)
+            self._log.show(plan.category, level, failure.details.rstrip())
 
 
 def _thread_count(settings: HostSettings) -> int:
