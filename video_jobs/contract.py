@@ -63,9 +63,7 @@ class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     blob_url: str = msgspec.field(name="blobURL")
     blob_name: BlobName = msgspec.field(name="blobName")
-    timeout_seconds: TimeoutSeconds | msgspec.UnsetType = msgspec.field(
-        name="timeoutSeconds", default=msgspec.UNSET
-    )
+    timeout_seconds: TimeoutSeconds | msgspec.UnsetType = msgspec.field(name="timeoutSeconds", default=msgspec.UNSET)
     max_attempts: MaxAttempts = msgspec.field(name="maxAttempts", default=1)
 
 

@@ -45,7 +45,7 @@ _WHY = {
 }
 
 
-class NotYetDelivered(Exception):  # noqa: N818 - no error: it asks the host to hand over the message again
+class NotYetDelivered(Exception):
     """The report's job is not there or not running yet; the queue is to try again."""
 
 
@@ -90,9 +90,7 @@ async def take_post(
     try:
         report = decode_report(body)
         if report.instance_id != request.route_params.get("instanceId"):
-            raise ContractError(
-                "breaks_contract", "The report names another job than the URL", "$.instance_id"
-            )
+            raise ContractError("breaks_contract", "The report names another job than the URL", "$.instance_id")
     except ContractError as error:
         return bad_request(error)
     try:

@@ -14,9 +14,7 @@ from video_jobs.settings import utc_now
 GRACE = timedelta(seconds=60)
 
 
-def publish(
-    request: dict[str, Any], *, send: Send = send_to_queue, now: datetime | None = None
-) -> dict[str, Any]:
+def publish(request: dict[str, Any], *, send: Send = send_to_queue, now: datetime | None = None) -> dict[str, Any]:
     """Put a request on `video-to-processing`; it dies there soon after its deadline.
 
     Returns `{"ok": true, "receipt": {...}}`, or `{"ok": false, "error": {"code", "message"}}` when storage or

@@ -81,9 +81,7 @@ def _key(request: func.HttpRequest) -> str | None:
     if not keys:
         return None
     if len(keys) > 1:
-        raise ContractError(
-            "bad_key", "instanceId and Idempotency-Key differ; send one of them", "instanceId"
-        )
+        raise ContractError("bad_key", "instanceId and Idempotency-Key differ; send one of them", "instanceId")
     key = keys.pop()
     if not is_instance_id(key):
         path = next(name for name, value in given.items() if value is not None)
@@ -94,6 +92,4 @@ def _key(request: func.HttpRequest) -> str | None:
 
 
 def _taken(key: str) -> func.HttpResponse:
-    return refusal(
-        409, "key_reused", f"There is a job {key} already; choose another key or ask for its status"
-    )
+    return refusal(409, "key_reused", f"There is a job {key} already; choose another key or ask for its status")

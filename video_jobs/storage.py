@@ -4,6 +4,7 @@ Imported when a function first needs it: these imports take longer than most inv
 that only answers an HTTP request should not pay for them.
 """
 
+import logging
 import os
 import threading
 from datetime import datetime
@@ -13,6 +14,9 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import ExponentialRetry, QueueClient, QueueMessage
 
 from video_jobs.settings import StorageAccount, storage_account
+
+# At Information the client logs thirty lines a message, which bury what the functions say.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 _clients: dict[tuple[StorageAccount, str], QueueClient] = {}
 _clients_lock = threading.Lock()
