@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 START = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
-_TURNS = 20  # turns of the loop given to a woken task before the hands move on
+_TURNS = 100  # turns of the loop given to a woken task before the hands move on
 
 
 class ManualClock:

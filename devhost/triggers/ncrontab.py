@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from devhost.settings import parse_timespan
+from devhost.settings import parse_timespan, timespan_text
 
 MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
           "november", "december")  # fmt: skip
@@ -227,21 +227,13 @@ class ConstantSchedule:
     adjusts_for_dst = False
 
     def describe(self) -> str:
-        return f"Constant: {format_timespan(self.interval)}"
+        return f"Constant: {timespan_text(self.interval)}"
 
     def monitored_at(self, moment: datetime) -> bool:
         return self.interval >= timedelta(minutes=1)
 
     def next_after(self, moment: datetime) -> datetime | None:
         return moment.astimezone(UTC) + self.interval
-
-
-def format_timespan(span: timedelta) -> str:
-    """`[d.]hh:mm:ss[.fffffff]`, as .NET prints it."""
-    seconds = span.seconds
-    days = f"{span.days}." if span.days else ""
-    fraction = f".{span.microseconds:06}0" if span.microseconds else ""
-    return f"{days}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
 
 
 # ---------------------------------------------------------------------------------------------- time zone

@@ -120,13 +120,15 @@ class QueueListener:
     # -------------------------------------------------------------------------------------------- polling
 
     async def _poll(self) -> None:
-        while not self._stopping:
+        while True:
             messages = await self._receive()
             for message in messages:
                 delivery = Delivery(message, self._queue, self._clock)
                 task = asyncio.create_task(self._see_through(delivery), name=f"message {message.id}")
                 self._deliveries.add(task)
                 task.add_done_callback(self._deliveries.discard)
+            if self._stopping:
+                return
             with self._resting():
                 if messages:
                     self._backoff.reset()

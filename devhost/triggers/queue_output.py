@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from azure.functions.meta import Datum
 
-from devhost.triggers.queue import QueueAccount, open_account
+from devhost.triggers.message_queue import QueueAccount
+from devhost.triggers.queue import open_account
 from devhost.triggers.queue_options import QueueOptions
 
 if TYPE_CHECKING:
@@ -45,9 +46,15 @@ async def send(
         ) from error
     if not texts:
         return
+    name = settings.resolve(binding["queueName"]).lower()
+    if "{" in name:
+        raise OutputError(
+            f"Output '{binding['name']}' of '{function.name}' can't be sent: devhost knows no binding "
+            f"expressions such as '{name}'; write the queue's name or %SETTING%."
+        )
     account = open_account(settings.connection(binding.get("connection")))
     try:
-        queue = account.queue(settings.resolve(binding["queueName"]).lower())
+        queue = account.queue(name)
         for text in texts:
             await queue.put(text)
     finally:

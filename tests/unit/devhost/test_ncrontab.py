@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devhost.settings import parse_timespan
-from devhost.triggers.ncrontab import format_timespan, local_zone, parse
+from devhost.triggers.ncrontab import local_zone, parse
 
 PRAGUE = ZoneInfo("Europe/Prague")
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -154,11 +153,6 @@ def test_occurrences_always_move_on(text: str, moment: datetime, zone: ZoneInfo)
         assert occurrence is not None
         assert occurrence > moment
         moment = occurrence
-
-
-@given(st.timedeltas(timedelta(0), timedelta(days=99)))
-def test_time_spans_survive_being_written(span: timedelta) -> None:
-    assert parse_timespan(format_timespan(span)) == span
 
 
 def test_the_zone_comes_from_the_settings_first(tmp_path: Path) -> None:
