@@ -50,9 +50,8 @@ def check_function(function: Function, settings: HostSettings) -> None:
                 check(binding, settings)
     except _BindingError as error:
         function.failed_indexing = True
-        function.errors.append(
-            f"{_HOST}: Error indexing method 'Functions.{function.name}'. {error.source}: {error}"
-        )
+        text = f"{_HOST}: Error indexing method 'Functions.{function.name}'. {error.source}: {error}"
+        function.errors.append(text.rstrip(".") + ".")
 
 
 def _bad_name(function: Function) -> str | None:

@@ -149,9 +149,7 @@ def _longest_first(rule: tuple[str, Level]) -> int:
     return -len(rule[0])
 
 
-def default_levels(
-    host_levels: Mapping[str, Any] | None = None, *, verbose: bool = False
-) -> dict[str, Level]:
+def default_levels(host_levels: Mapping[str, Any] | None = None, *, verbose: bool = False) -> dict[str, Level]:
     """What is shown: warnings of the system, Information of the functions' runs and of what they log and
     print, unless host.json's `logLevel` or `--verbose` say otherwise. Raises `ValueError`."""
     given = {name: Level.parse(str(value)) for name, value in (host_levels or {}).items()}
@@ -241,20 +239,21 @@ class ConsoleCapture:
 
     def __init__(self, log: HostLog) -> None:
         self._log = log
-        self._streams: tuple[TextIO, TextIO] | None = None
+        self._before: dict[str, TextIO] = {}
+        self._own: dict[str, _PrintedLines] = {}
 
     def install(self) -> None:
-        self._streams = (sys.stdout, sys.stderr)
-        sys.stdout = _PrintedLines(self._log, sys.stdout)
-        sys.stderr = _PrintedLines(self._log, sys.stderr)
+        for name in ("stdout", "stderr"):
+            self._before[name] = getattr(sys, name)
+            self._own[name] = _PrintedLines(self._log, self._before[name])
+            setattr(sys, name, self._own[name])
 
     def uninstall(self) -> None:
-        if self._streams is None:
-            return
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        sys.stdout, sys.stderr = self._streams
-        self._streams = None
+        for name, own in self._own.items():
+            own.flush()
+            if getattr(sys, name) is own:  # else somebody has put another one there, and keeps it
+                setattr(sys, name, self._before[name])
+        self._own.clear()
 
 
 class _PrintedLines(io.TextIOBase):
