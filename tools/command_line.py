@@ -36,9 +36,7 @@ COMMANDS = {
         tests.run,
         passes_arguments_on=True,
     ),
-    "check": Command(
-        "run the linters and the type checker", checks.add_options, checks.run, needs_storage=False
-    ),
+    "check": Command("run the linters and the type checker", checks.add_options, checks.run, needs_storage=False),
 }
 
 
@@ -57,9 +55,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_options(one)
         setup = one.add_argument_group("set-up")
         setup.add_argument("--venv", help="use this virtual environment as it is (or DEV_VENV)")
-        setup.add_argument(
-            "--node-modules", help="use this folder with Azurite as it is (or DEV_NODE_MODULES)"
-        )
+        setup.add_argument("--node-modules", help="use this folder with Azurite as it is (or DEV_NODE_MODULES)")
     return result
 
 

@@ -60,9 +60,7 @@ def write_clip(supervisor: Supervisor, parts: Parts, target: Path, *, still: boo
     arguments = [str(target), *(["--still"] if still else [])]
     if failure := supervisor.outcome(parts.module("clip", "worker.sample", arguments)):
         raise PartFailed(f"The sample clip could not be written: {failure}")
-    print(
-        f"Video: {target}, {target.stat().st_size // 1024} KiB" + (", nothing moves in it." if still else ".")
-    )
+    print(f"Video: {target}, {target.stat().st_size // 1024} KiB" + (", nothing moves in it." if still else "."))
     return target
 
 

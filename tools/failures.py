@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-class SetupProblem(Exception):  # noqa: N818 - its text is a sentence with the remedy
+class SetupProblem(Exception):
     """Something on this machine is missing or in the way; exit code 2."""
 
 
-class PartFailed(Exception):  # noqa: N818
+class PartFailed(Exception):
     """A part that was started ended early or never became ready; exit code 1."""
 
 
-class Interrupted(Exception):  # noqa: N818
+class Interrupted(Exception):
     """Somebody asked to stop (Ctrl-C, SIGTERM, a closed terminal); exit code 130."""

@@ -62,9 +62,7 @@ class Places:
         """Where node is. Raises SetupProblem without it."""
         found = shutil.which("node")
         if found is None:
-            raise SetupProblem(
-                f"Node.js was not found; Azurite, the storage emulator, needs it. {INSTALL_NODE}"
-            )
+            raise SetupProblem(f"Node.js was not found; Azurite, the storage emulator, needs it. {INSTALL_NODE}")
         return Path(found)
 
     def environment(self) -> dict[str, str]:
@@ -106,9 +104,7 @@ def install_storage_emulator(places: Places, supervisor: Supervisor) -> None:
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise SetupProblem(
-            f"npm was not found; Azurite, the storage emulator, is installed with it. {INSTALL_NODE}"
-        )
+        raise SetupProblem(f"npm was not found; Azurite, the storage emulator, is installed with it. {INSTALL_NODE}")
     command = [npm, "ci", "--no-audit", "--no-fund"]
     remedy = "Check the network (and a proxy, if you use one), then run this again."
     _run(

@@ -129,9 +129,7 @@ def wanted_port(port: int, option: str) -> int:
     if port == 0:
         return free_ports(1)[0]
     if is_open(port):
-        raise SetupProblem(
-            f"Port {port} is in use. Close what uses it, or choose another with {option} (0 = any)."
-        )
+        raise SetupProblem(f"Port {port} is in use. Close what uses it, or choose another with {option} (0 = any).")
     return port
 
 

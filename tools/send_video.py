@@ -24,7 +24,7 @@ SLACK_SECONDS = 60
 HTTP_SECONDS = 30
 
 
-class DemoFailed(Exception):  # noqa: N818 - its text is the line shown
+class DemoFailed(Exception):
     """The video did not go through; the text says where it stopped."""
 
 
@@ -75,9 +75,7 @@ def follow(status_url: str, timeout: int) -> dict[str, Any]:
         stage = (status["customStatus"] or {}).get("stage")
         progress.show(f"{status['runtimeStatus']}: {stage}" if stage else str(status["runtimeStatus"]))
         time.sleep(LOOK_SECONDS)
-    raise DemoFailed(
-        f"The job has not ended {SLACK_SECONDS} s after its deadline; its status is at {status_url}"
-    )
+    raise DemoFailed(f"The job has not ended {SLACK_SECONDS} s after its deadline; its status is at {status_url}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,13 +92,10 @@ def run(options: argparse.Namespace) -> int:
     print(json.dumps(result, indent=2, ensure_ascii=False))
     if result["status"] != "processed":
         error = result["error"]
-        raise DemoFailed(
-            f"The video was not processed: {result['status']}; {error['step']}: {error['message']}"
-        )
-    print(_summary(result["report"]["details"]))
-    sheet = storage.download(
-        account, result["report"]["details"]["contactSheet"], options.folder / "contact-sheet.jpg"
-    )
+        raise DemoFailed(f"The video was not processed: {result['status']}; {error['step']}: {error['message']}")
+    details = result["report"]["details"]
+    print(_summary(details))
+    sheet = storage.download(account, details["contact_sheet_url"], options.folder / "contact-sheet.jpg")
     print(f"Contact sheet: {sheet}")
     return 0
 
@@ -109,7 +104,7 @@ def _summary(details: dict[str, Any]) -> str:
     segments = details["segments"]
     if not segments:
         return "Nothing moves in this video."
-    spans = ", ".join(f"{one['start']:.1f}-{one['end']:.1f} s" for one in segments)
+    spans = ", ".join(f"{one['start_seconds']:.1f}-{one['stop_seconds']:.1f} s" for one in segments)
     return f"Motion: {spans}"
 
 
@@ -125,9 +120,7 @@ def main(arguments: list[str]) -> int:
     except DemoFailed as error:
         print(error, file=sys.stderr)
     except AzureError as error:
-        print(
-            f"The storage account does not answer as it should: {str(error).splitlines()[0]}", file=sys.stderr
-        )
+        print(f"The storage account does not answer as it should: {str(error).splitlines()[0]}", file=sys.stderr)
     except requests.RequestException as error:
         print(f"The host at {options.host} does not answer: {error}", file=sys.stderr)
     return 1

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContentSettings
@@ -28,17 +29,15 @@ def upload(account: BlobServiceClient, file: Path, address: str) -> str:
     with contextlib.suppress(ResourceExistsError):
         account.create_container(container)
     blob = account.get_blob_client(container, name)
-    settings = ContentSettings(
-        content_type=CONTENT_TYPES.get(file.suffix.lower(), "application/octet-stream")
-    )
+    settings = ContentSettings(content_type=CONTENT_TYPES.get(file.suffix.lower(), "application/octet-stream"))
     with file.open("rb") as content:
         blob.upload_blob(content, overwrite=True, content_settings=settings)
     return str(blob.url)
 
 
-def download(account: BlobServiceClient, address: str, target: Path) -> Path:
-    """Read the blob at `address` (container/name) into `target`. Raises AzureError."""
-    container, _, name = address.partition("/")
+def download(account: BlobServiceClient, url: str, target: Path) -> Path:
+    """Read the blob of this account that `url` names into `target`. Raises AzureError."""
+    container, _, name = unquote(url.removeprefix(account.url.rstrip("/") + "/")).partition("/")
     target.write_bytes(account.get_blob_client(container, name).download_blob().readall())
     return target
 

@@ -17,9 +17,7 @@ from tools.failures import Interrupted, PartFailed
 
 LOOK_SECONDS = 0.05
 TAIL_LINES = 15
-STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-]
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 class StopSignals:
@@ -100,9 +98,7 @@ class Supervisor:
         while not part.ready():
             self.watch()
             if time.monotonic() > deadline:
-                raise PartFailed(
-                    f"{part.name} was not ready after {timeout_seconds:.0f} s.{_tail(self.logs, part)}"
-                )
+                raise PartFailed(f"{part.name} was not ready after {timeout_seconds:.0f} s.{_tail(self.logs, part)}")
             time.sleep(LOOK_SECONDS)
         self.watch()
         return running
@@ -119,9 +115,7 @@ class Supervisor:
     def outcome(self, part: Part, *, lines: int = TAIL_LINES) -> str | None:
         """Run `part` to its end; None when all went well, else the exit code and the end of its log."""
         code = self.run(part)
-        return (
-            None if code == 0 else f"{part.name} ended with exit code {code}.{_tail(self.logs, part, lines)}"
-        )
+        return None if code == 0 else f"{part.name} ended with exit code {code}.{_tail(self.logs, part, lines)}"
 
     def stay(self) -> None:
         """Watch for as long as all goes well; always ends in PartFailed or Interrupted."""
@@ -139,9 +133,7 @@ class Supervisor:
         for running in self._running:
             code = running.process.poll()
             if code is not None and running is not except_for:
-                raise PartFailed(
-                    f"{running.part.name} ended with exit code {code}.{_tail(self.logs, running.part)}"
-                )
+                raise PartFailed(f"{running.part.name} ended with exit code {code}.{_tail(self.logs, running.part)}")
 
     def kill(self, running: Running) -> None:
         """End one part at once, as a crash would, and watch it no more: what happens next is the caller's."""

@@ -16,9 +16,7 @@ PAYLOAD = Path("tests") / "data" / "payload.local.json"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--port", type=int, default=7071, help="where devhost listens (7071; 0 = any free one)"
-    )
+    parser.add_argument("--port", type=int, default=7071, help="where devhost listens (7071; 0 = any free one)")
     parser.add_argument(
         "--storage-port",
         type=int,
@@ -26,9 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="blob service of Azurite; queue and table take the next two (10000; 0 = any free ones)",
     )
-    parser.add_argument(
-        "--no-worker", action="store_true", help="start no worker: you send the reports yourself"
-    )
+    parser.add_argument("--no-worker", action="store_true", help="start no worker: you send the reports yourself")
     parser.add_argument(
         "--state",
         type=Path,
@@ -64,12 +60,8 @@ def _what_next(parts: Parts, *, worker: bool) -> str:
         "then open the statusQueryGetUri of the answer.",
     ]
     if not worker:
-        lines.append(
-            "There is no worker: the job waits until you report, by the notebook or by curl (see README.md)."
-        )
+        lines.append("There is no worker: the job waits until you report, by the notebook or by curl (see README.md).")
     standard = StoragePorts(10000, 10001, 10002)
     if parts.storage != standard:
-        lines.append(
-            f"Storage is on other ports. STORAGE_CONNECTION_STRING={parts.storage.connection_string()}"
-        )
+        lines.append(f"Storage is on other ports. STORAGE_CONNECTION_STRING={parts.storage.connection_string()}")
     return "\n".join([*lines, "Ctrl-C stops everything.", ""])
