@@ -11,6 +11,7 @@ from aiohttp import web
 from azure.functions.meta import Datum
 
 from devhost.clock import Clock, SystemClock
+from devhost.http.answers import Answer
 from devhost.invoke import FunctionFailed
 from devhost.triggers.timestamps import round_trip
 
@@ -46,7 +47,7 @@ class EventGridWebhook:
             return _agree_to_cloud_events(request)
         answer = self._by_event_type.get(request.headers.get("aeg-event-type", "").lower())
         if answer is None:
-            return web.Response(status=400)
+            return Answer(status=400)
         return await answer(function, request)
 
     def _function(self, name: str) -> Function | None:
@@ -57,22 +58,22 @@ class EventGridWebhook:
         try:
             code = json.loads(await request.read())[0]["data"]["validationCode"]
         except (ValueError, LookupError, TypeError):
-            return web.Response(status=500)
+            return Answer(status=500)
         return _text(200, json.dumps({"validationResponse": code}, separators=(",", ":")))
 
     async def _notify(self, function: Function, request: web.Request) -> web.Response:
         try:
             body = json.loads(await request.read())
         except ValueError:
-            return web.Response(status=500)
+            return Answer(status=500)
         events = body if isinstance(body, list) else [body]
         succeeded = await asyncio.gather(*(self._run(function, event) for event in events))
         if not all(succeeded):
             return _text(500, f"Exception while executing function: Functions.{function.name}")
-        return web.Response(status=202)
+        return Answer(status=202)
 
     async def _unsubscribe(self, function: Function, request: web.Request) -> web.Response:
-        return web.Response(status=202)
+        return Answer(status=202)
 
     async def _run(self, function: Function, event: Any) -> bool:
         reason = f"EventGrid trigger fired at {round_trip(self._clock.now())}"
@@ -87,8 +88,8 @@ class EventGridWebhook:
 def _agree_to_cloud_events(request: web.Request) -> web.Response:
     """The CloudEvents handshake: whoever asks may send."""
     origin = request.headers.get("WebHook-Request-Origin")
-    return web.Response(status=200, headers={} if origin is None else {"Webhook-Allowed-Origin": origin})
+    return Answer(status=200, headers={} if origin is None else {"Webhook-Allowed-Origin": origin})
 
 
 def _text(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text, content_type="text/plain", charset="utf-8")
+    return Answer(status=status, text=text, content_type="text/plain", charset="utf-8")
