@@ -142,9 +142,7 @@ def check(index: AppIndex, settings: HostSettings) -> None:
 
 def is_disabled(name: str, settings: HostSettings) -> bool:
     """Whether a setting `AzureWebJobs.<name>.Disabled` or `AzureWebJobs_<name>_Disabled` is true."""
-    return settings.is_true(f"AzureWebJobs.{name}.Disabled") or settings.is_true(
-        f"AzureWebJobs_{name}_Disabled"
-    )
+    return settings.is_true(f"AzureWebJobs.{name}.Disabled") or settings.is_true(f"AzureWebJobs_{name}_Disabled")
 
 
 def start_up_lines(index: AppIndex, prefix: str) -> list[tuple[Level, str, str]]:

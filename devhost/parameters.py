@@ -188,9 +188,7 @@ def _match(name: str, binding: BindingInfo, annotated: bool, annotation: Any) ->
             raise FunctionLoadError(name, f"binding {binding.name} has invalid Out annotation {annotation!r}")
         wanted = arguments[0]
     if not isinstance(wanted, type) and not _is_generic(wanted):
-        raise FunctionLoadError(
-            name, f"binding {binding.name} has invalid non-type annotation {annotation!r}"
-        )
+        raise FunctionLoadError(name, f"binding {binding.name} has invalid non-type annotation {annotation!r}")
     _check_out(name, binding, is_out)
     generic = wanted in (str, bytes) and not _has_implicit_output(binding.type)
     binding_type = "generic" if generic else binding.type
@@ -222,9 +220,7 @@ def _check_out(name: str, binding: BindingInfo, is_out: bool) -> None:
         )
 
 
-def _return_value(
-    name: str, annotations: Mapping[str, Any], bindings: Sequence[BindingInfo]
-) -> Parameter | None:
+def _return_value(name: str, annotations: Mapping[str, Any], bindings: Sequence[BindingInfo]) -> Parameter | None:
     explicit = next((binding.type for binding in bindings if binding.name == "$return"), None)
     implicit = [b.type for b in bindings if b.name != "$return" and _has_implicit_output(b.type)]
     annotation = annotations.get("return")

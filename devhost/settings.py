@@ -13,9 +13,7 @@ from typing import Any, Final
 
 OVERRIDE_PREFIX: Final = "azurefunctionsjobhost:"
 # The storage emulator's account and key are public and the same on every machine.
-_EMULATOR_KEY: Final = (
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-)
+_EMULATOR_KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _EMULATOR: Final = ";".join(
     [
         "DefaultEndpointsProtocol=http",
@@ -185,8 +183,7 @@ class HostSettings:
         for name, value in _local_values(local):
             if name.lower() in present:
                 self.notes.append(
-                    f"Skipping '{name}' from local settings as it's already defined in current "
-                    "environment variables."
+                    f"Skipping '{name}' from local settings as it's already defined in current environment variables."
                 )
             else:
                 self._set(name, value)
@@ -233,13 +230,9 @@ class HostSettings:
             _lay_over(host, path, value)
         version = next((item for key, item in host.items() if key.lower() == "version"), None)
         if version is None:
-            self.host_error = (
-                'The host.json file is missing the required \'version\' property. Add "version": "2.0".'
-            )
+            self.host_error = 'The host.json file is missing the required \'version\' property. Add "version": "2.0".'
         elif str(version) != "2.0":
-            self.host_error = (
-                f"'{version}' is an invalid value for host.json 'version' property. It must be \"2.0\"."
-            )
+            self.host_error = f"'{version}' is an invalid value for host.json 'version' property. It must be \"2.0\"."
         return host
 
 
@@ -323,9 +316,7 @@ def _local_values(local: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if value is None:
             continue
         if isinstance(value, dict | list):
-            raise SettingsError(
-                f"local.settings.json: the value of '{name}' must be a text, not an object or a list."
-            )
+            raise SettingsError(f"local.settings.json: the value of '{name}' must be a text, not an object or a list.")
         yield name, value if isinstance(value, str) else json.dumps(value)
     for name, value in (local.get("ConnectionStrings") or {}).items():
         text = value.get("ConnectionString") if isinstance(value, dict) else value
