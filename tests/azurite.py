@@ -83,8 +83,7 @@ class Azurite:
     def connection_string(self) -> str:
         """For any Azure Storage client, and for `AzureWebJobsStorage`."""
         endpoints = (
-            f"{service.capitalize()}Endpoint=http://127.0.0.1:{self.ports[service]}/{ACCOUNT}"
-            for service in SERVICES
+            f"{service.capitalize()}Endpoint=http://127.0.0.1:{self.ports[service]}/{ACCOUNT}" for service in SERVICES
         )
         account = ["DefaultEndpointsProtocol=http", f"AccountName={ACCOUNT}", f"AccountKey={KEY}"]
         return ";".join([*account, *endpoints])

@@ -107,6 +107,4 @@ class MemoryQueue:
         kept.dequeue_count += 1
         receipt = self._hidden(kept, until)
         expires = kept.inserted + _LIFETIME
-        return StoredMessage(
-            message_id, kept.text, kept.dequeue_count, kept.inserted, expires, until, receipt
-        )
+        return StoredMessage(message_id, kept.text, kept.dequeue_count, kept.inserted, expires, until, receipt)

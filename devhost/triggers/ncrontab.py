@@ -54,9 +54,7 @@ def parse(text: str, zone: tzinfo = UTC) -> Schedule:
 
 
 def _not_recognised(text: str) -> str:
-    return (
-        f"The schedule expression '{text}' was not recognized as a valid cron expression or timespan string."
-    )
+    return f"The schedule expression '{text}' was not recognized as a valid cron expression or timespan string."
 
 
 # ---------------------------------------------------------------------------------------------- fields
@@ -91,9 +89,7 @@ class Field:
         if text[:1].isdecimal():
             value = int(text)
         else:
-            value = next(
-                (self.low + at for at, name in enumerate(self.names) if name.startswith(text.lower())), -1
-            )
+            value = next((self.low + at for at, name in enumerate(self.names) if name.startswith(text.lower())), -1)
         if not text or not self.low <= value <= self.high:
             raise ValueError(f"'{text}' is not a value from {self.low} to {self.high}")
         return value

@@ -181,9 +181,7 @@ class QueueListener:
     def _well_again(self) -> None:
         if self._trouble is not None:
             self._trouble = None
-            log.warning(
-                "Queue '%s' of function '%s' can be read again.", self._queue.name, self._function.name
-            )
+            log.warning("Queue '%s' of function '%s' can be read again.", self._queue.name, self._function.name)
 
     # ------------------------------------------------------------------------------------------- messages
 
@@ -200,9 +198,7 @@ class QueueListener:
             )  # fmt: skip
         except Exception:
             # A defect of the host; the message is not lost, it comes back when its invisibility lapses.
-            log.exception(
-                "Message %s of queue '%s' could not be handled.", delivery.message.id, self._queue.name
-            )
+            log.exception("Message %s of queue '%s' could not be handled.", delivery.message.id, self._queue.name)
 
     async def _outcome(self, delivery: Delivery) -> Outcome:
         """Run the function, if it may run, and say what is to become of the message."""
@@ -212,9 +208,7 @@ class QueueListener:
         try:
             body = message.body(self._options.base64)
         except UndecodableError:
-            log.warning(
-                "Message decoding has failed! Check MessageEncoding settings. MessageId=%s", message.id
-            )
+            log.warning("Message decoding has failed! Check MessageEncoding settings. MessageId=%s", message.id)
             return self._moved_to_poison_queue
         try:
             trigger = trigger_datum(body, self._function.trigger)

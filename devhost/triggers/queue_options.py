@@ -32,9 +32,7 @@ class QueueOptions:
         batch_size = _number(settings, "batchSize", 16, 1, _LARGEST_BATCH)
         longest = _span(settings, "maxPollingInterval", _DEVELOPMENT_POLL if in_development else _POLL)
         if longest < SHORTEST_POLL:
-            raise SettingsError(
-                "host.json: extensions.queues.maxPollingInterval must be at least 00:00:00.100."
-            )
+            raise SettingsError("host.json: extensions.queues.maxPollingInterval must be at least 00:00:00.100.")
         return cls(
             batch_size=batch_size,
             new_batch_threshold=_number(
@@ -51,9 +49,7 @@ def _number(settings: HostSettings, key: str, default: int, low: int, high: int 
     value = settings.integer(f"extensions.queues.{key}", default)
     if value < low or (high is not None and value > high):
         limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise SettingsError(
-            f"host.json: extensions.queues.{key} must be a whole number {limits}, not {value}."
-        )
+        raise SettingsError(f"host.json: extensions.queues.{key} must be a whole number {limits}, not {value}.")
     return value
 
 
@@ -68,7 +64,5 @@ def _is_base64(settings: HostSettings) -> bool:
     value = settings.get("extensions.queues.messageEncoding", "base64")
     encodings = {"base64": True, "none": False}
     if not isinstance(value, str) or value.lower() not in encodings:
-        raise SettingsError(
-            f"host.json: extensions.queues.messageEncoding must be 'base64' or 'none', not {value!r}."
-        )
+        raise SettingsError(f"host.json: extensions.queues.messageEncoding must be 'base64' or 'none', not {value!r}.")
     return encodings[value.lower()]

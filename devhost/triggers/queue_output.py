@@ -41,9 +41,7 @@ async def send(
     try:
         texts = [_encoded(message, is_base64) for message in messages(datum)]
     except ValueError as error:
-        raise OutputError(
-            f"Output '{binding['name']}' of '{function.name}' can't be sent: {error}"
-        ) from error
+        raise OutputError(f"Output '{binding['name']}' of '{function.name}' can't be sent: {error}") from error
     if not texts:
         return
     name = settings.resolve(binding["queueName"]).lower()
@@ -114,9 +112,7 @@ def _encoded(body: bytes, is_base64: bool) -> str:
         try:
             text = body.decode()
         except UnicodeDecodeError:
-            raise ValueError(
-                "it is bytes that are not UTF-8 text, and host.json has messageEncoding 'none'"
-            ) from None
+            raise ValueError("it is bytes that are not UTF-8 text, and host.json has messageEncoding 'none'") from None
     size = len(text.encode())
     if size > LARGEST_MESSAGE:
         raise ValueError(f"the message is {size} bytes long, and a queue takes at most {LARGEST_MESSAGE}")

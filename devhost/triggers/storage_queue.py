@@ -33,13 +33,10 @@ def open_account(connection: Connection) -> StorageAccount:
         "http_logging_level": logging.NOTSET + 1,  # else each poll shows in the log of the app
     }
     if connection.connection_string is not None:
-        return StorageAccount(
-            QueueServiceClient.from_connection_string(connection.connection_string, **options)
-        )
+        return StorageAccount(QueueServiceClient.from_connection_string(connection.connection_string, **options))
     if connection.queue_service_uri is None:
         raise ValueError(
-            f"The connection '{connection.name}' has no address for queues; "
-            f"set {connection.name}__queueServiceUri."
+            f"The connection '{connection.name}' has no address for queues; set {connection.name}__queueServiceUri."
         )
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - slow to import, needed by few
 
@@ -51,9 +48,7 @@ def open_account(connection: Connection) -> StorageAccount:
 class StorageAccount:
     """A QueueAccount."""
 
-    def __init__(
-        self, client: QueueServiceClient, *owned: contextlib.AbstractAsyncContextManager[Any]
-    ) -> None:
+    def __init__(self, client: QueueServiceClient, *owned: contextlib.AbstractAsyncContextManager[Any]) -> None:
         self._client = client
         self._owned = owned
 

@@ -58,9 +58,7 @@ class TimerTriggers:
         zone = local_zone(self._settings.environment)
         for function in self._index.by_trigger("timerTrigger"):
             schedule = parse(self._settings.resolve(function.trigger["schedule"]), zone)
-            timer = Timer(
-                function, schedule, zone, invoker=self._invoker, clock=self._clock, statuses=self._statuses
-            )
+            timer = Timer(function, schedule, zone, invoker=self._invoker, clock=self._clock, statuses=self._statuses)
             self._timers.append(timer)
             timer.start()
 

@@ -34,8 +34,7 @@ class TimerStatus:
         """As a function sees it in `TimerRequest.schedule_status`: ISO 8601 in the timer's zone."""
         times = {"Last": self.last, "Next": self.next, "LastUpdated": self.last_updated}
         return {
-            key: (moment if moment == NEVER else moment.astimezone(zone)).isoformat()
-            for key, moment in times.items()
+            key: (moment if moment == NEVER else moment.astimezone(zone)).isoformat() for key, moment in times.items()
         }
 
     def brought_up_to_date(self, schedule: Schedule, now: datetime) -> TimerStatus | None:

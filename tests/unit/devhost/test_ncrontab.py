@@ -66,9 +66,7 @@ def test_next_occurrence(text: str, expected: str) -> None:
      "-00:05:00"],
 )  # fmt: skip
 def test_other_text_is_refused_in_the_hosts_words(text: str) -> None:
-    with pytest.raises(
-        ValueError, match="was not recognized as a valid cron expression or timespan string"
-    ) as error:
+    with pytest.raises(ValueError, match="was not recognized as a valid cron expression or timespan string") as error:
         parse(text)
     assert str(error.value).startswith(f"The schedule expression '{text}' was not recognized")
 
@@ -140,9 +138,7 @@ def test_a_time_that_clocks_jump_over_runs_an_hour_later() -> None:
 
 
 @given(
-    st.sampled_from(
-        ["0 */15 * * * *", "0 30 1 * * *", "30 5 2,3 * * *", "0 0 0 29 2 *", "0 0 */6 * * 0", "00:07:00"]
-    ),
+    st.sampled_from(["0 */15 * * * *", "0 30 1 * * *", "30 5 2,3 * * *", "0 0 0 29 2 *", "0 0 */6 * * 0", "00:07:00"]),
     st.datetimes(datetime(2018, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     st.sampled_from([PACIFIC, PRAGUE, ZoneInfo("Australia/Lord_Howe"), ZoneInfo("UTC")]),
 )

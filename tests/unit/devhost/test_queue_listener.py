@@ -71,12 +71,8 @@ class Bench:
         self.runs.append(run)
         await self.body(run)
 
-    def listener(
-        self, queue: str = "q", binding: dict[str, Any] | None = None, **options: Any
-    ) -> QueueListener:
-        function = SimpleNamespace(
-            name="f", trigger={"name": "msg", "type": "queueTrigger", **(binding or {})}
-        )
+    def listener(self, queue: str = "q", binding: dict[str, Any] | None = None, **options: Any) -> QueueListener:
+        function = SimpleNamespace(name="f", trigger={"name": "msg", "type": "queueTrigger", **(binding or {})})
         poison = self.account.queue(f"{queue}-poison") if has_poison_queue(queue) else None
         return QueueListener(
             cast(Function, function),
@@ -137,9 +133,7 @@ async def test_a_failing_message_gets_five_tries_and_its_text_goes_to_the_poison
         assert bench.account.texts("q-poison") == ["eyJmYWlsIjp0cnVlfQ=="]
     assert [run.metadata["DequeueCount"].value for run in bench.runs] == ["1", "2", "3", "4", "5"]
     assert bench.seconds[-1] < 1
-    assert caplog.messages == [
-        "Message has reached MaxDequeueCount of 5. Moving message to queue 'q-poison'."
-    ]
+    assert caplog.messages == ["Message has reached MaxDequeueCount of 5. Moving message to queue 'q-poison'."]
 
 
 async def test_a_failed_message_comes_back_after_the_visibility_timeout() -> None:
@@ -154,9 +148,7 @@ async def test_a_failed_message_comes_back_after_the_visibility_timeout() -> Non
 
 
 @pytest.mark.parametrize("text", ["not base64 !!", '{"raw": 1}', "žlu", "abc"])
-async def test_text_that_is_not_base64_is_poisoned_at_once(
-    text: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_text_that_is_not_base64_is_poisoned_at_once(text: str, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
     async with bench.listening(text):
         assert bench.account.texts("q") == []
@@ -347,9 +339,7 @@ async def test_what_can_not_be_finished_is_named_and_comes_back(caplog: pytest.L
         await bench.clock.advance(2 * SECOND)
         assert bench.account.texts("q") == []
     assert len(bench.runs) == 2
-    assert (
-        "Message m1 of queue 'q' could not be finished: down. It will be delivered again." in caplog.messages
-    )
+    assert "Message m1 of queue 'q' could not be finished: down. It will be delivered again." in caplog.messages
 
 
 async def test_a_renewal_that_fails_is_tried_again_before_the_message_shows() -> None:
@@ -447,8 +437,6 @@ def test_the_pause_doubles_up_to_its_bound_and_falls_back_after_a_message() -> N
     assert backoff.next().total_seconds() == 0.1
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("q", True), ("x-poison", False), ("a" * 56, True), ("a" * 57, False)]
-)
+@pytest.mark.parametrize(("name", "expected"), [("q", True), ("x-poison", False), ("a" * 56, True), ("a" * 57, False)])
 def test_which_queues_have_a_poison_queue(name: str, expected: bool) -> None:
     assert has_poison_queue(name) is expected
