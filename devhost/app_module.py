@@ -23,6 +23,7 @@ class AppModule:
         self.app_dir = app_dir.resolve()
         self.script = script
         self._path_before: list[str] = []
+        self._path_own: list[str] = []
         self._loaded_before: set[str] = set()
         self._displaced: ModuleType | None = None
 
@@ -40,7 +41,8 @@ class AppModule:
             )
         self._path_before = list(sys.path)
         self._loaded_before = set(sys.modules)
-        sys.path[:] = _with_app(self._path_before, str(self.app_dir))
+        self._path_own = _with_app(self._path_before, str(self.app_dir))
+        sys.path[:] = self._path_own
         importlib.invalidate_caches()
         name = Path(self.script).stem
         self._displaced = sys.modules.pop(name, None)
@@ -58,7 +60,10 @@ class AppModule:
                 del sys.modules[name]
         if self._displaced is not None:
             sys.modules[Path(self.script).stem] = self._displaced
-        sys.path[:] = self._path_before
+        if sys.path == self._path_own:
+            sys.path[:] = self._path_before
+        elif str(self.app_dir) in sys.path:  # another host has come since; its folder stays
+            sys.path.remove(str(self.app_dir))
         self._path_before = []
 
     def _owns(self, module: ModuleType) -> bool:
