@@ -12,15 +12,12 @@ from devhost.http.messages import Incoming, request_datum, text_datum
 from devhost.http.parts import Call
 from devhost.http.routing import full_route
 from devhost.http.urls import Target
+from devhost.triggers.queue_message import manual_metadata
 
 if TYPE_CHECKING:
     from devhost.functions import Function
 
 Metadata = dict[str, Datum]
-_NO_MESSAGE: Metadata = {
-    "DequeueCount": text_datum("0"),
-    "ExpirationTime": text_datum("9999-12-31T23:59:59.999999+00:00"),
-}
 
 
 def by_hand(function: Function, text: str, call: Call) -> tuple[Datum, Metadata]:
@@ -29,8 +26,8 @@ def by_hand(function: Function, text: str, call: Call) -> tuple[Datum, Metadata]
     return make(function, text, call) if make else (text_datum(text), {})
 
 
-def _queue(_: Function, text: str, __: Call) -> tuple[Datum, Metadata]:
-    return text_datum(text), dict(_NO_MESSAGE)
+def _queue(_: Function, text: str, call: Call) -> tuple[Datum, Metadata]:
+    return text_datum(text), manual_metadata(text, call.host.clock.now())
 
 
 def _http(function: Function, text: str, call: Call) -> tuple[Datum, Metadata]:

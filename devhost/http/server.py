@@ -34,9 +34,14 @@ from devhost.settings import SettingsError
 
 DEFAULT_BODY_LIMIT = 104_857_600
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
-_ALWAYS_OPEN = frozenset({"/admin/host/ping", "/admin/host/status"})
+_ALWAYS_OPEN = ("/admin/host/ping", "/admin/host/status", "/admin/functions")
 _NOT_RUNNING = Reply(503, [], b"Function host is not running.")
 _log = logging.getLogger("devhost.http")
+
+
+def _answers_in_error(path: str) -> bool:
+    """A host that can't run the app still tells about it."""
+    return any(path == one or path.startswith(f"{one}/") for one in _ALWAYS_OPEN)
 
 
 class HttpServer:
@@ -131,7 +136,7 @@ class HttpServer:
             return answer(request, empty(204))
         call = Call(request, target, self.host)
         path = target.path.rstrip("/").lower()
-        if self.host.state != RUNNING and path not in _ALWAYS_OPEN:
+        if self.host.state != RUNNING and not _answers_in_error(path):
             return answer(request, _NOT_RUNNING)
         if (request.content_length or 0) > self._max_body:
             _log.error(

@@ -115,13 +115,8 @@ def base(req): raise KeyboardInterrupt()
 """
     ),
 }
-_IN_ERROR = "devhost answers it with 503 in state Error; the index behind it is compared instead"
 # What is not compared over HTTP or in the log, and why: (title, path of the request or line of the log).
 NOT_COMPARED = {
-    ("function names equal but for case", "/admin/functions"): _IN_ERROR,
-    ("function names equal but for case", "/admin/functions/bad/status"): _IN_ERROR,
-    ("malformed route template", "/admin/functions"): _IN_ERROR,
-    ("malformed route template", "/admin/functions/bad/status"): _IN_ERROR,
     ("malformed route template", "/admin/host/status"): "the error is in devhost's words; the state is compared",
     ("worker exits", "/api/osexit"): "os._exit ends the process, and devhost runs functions in its own",
     (
