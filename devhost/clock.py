@@ -24,5 +24,6 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep_until(self, when: datetime) -> None:
-        while (left := (when - self.now()).total_seconds()) > 0:
+        # In pieces: the loop's own clock is not the wall clock, and may wake a little early.
+        while (left := (when - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - it is time that is waited for
             await asyncio.sleep(min(left, 86400.0))

@@ -23,8 +23,8 @@ NOW = datetime(2026, 11, 23, 20, 0, 0, tzinfo=UTC)
 TIME = "2026-11-23T20:00:00Z"
 
 NAMES = Names.of(
-    "chain fan any_cancel any_nocancel child_ok child_bad parent_ok parent_bad".split(),
-    "echo echo2 aecho slow boom flaky excs rets tint tstr tdict withctx once nap tries".split(),
+    ["child_ok", "child_bad"],
+    ["echo", "aecho", "slow", "boom", "flaky", "excs"],
     ["Counter"],
 )
 
