@@ -105,6 +105,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--verbose", action="store_true", help="show the log of the host itself, too")
     add("--user-log-level", type=_level, metavar="LEVEL", help="least level shown of what functions log")
     add("--reload", action="store_true", help="start again when a .py file or a setting of the app changes")
+    add("--strict", action="store_true", help="fail an instance that would wait for ever, such as for an activity "
+        "that does not exist; Azure leaves it Running")  # fmt: skip
     add("--no-build", action="store_true", help=argparse.SUPPRESS)
     for name in ("--useHttps", "--enable-json-output"):
         add(name, action="store_true", help=argparse.SUPPRESS)
@@ -195,6 +197,7 @@ def _host(options: argparse.Namespace, app_dir: Path) -> Host:
         verbose=options.verbose,
         user_log_level=options.user_log_level,
         capture_print=True,
+        strict=options.strict,
     )
 
 

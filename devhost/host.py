@@ -48,6 +48,8 @@ class Host:
     - `environment` is set for the app on top of the process environment while the host runs.
     - `grace` is how long a stop waits for running functions before it cancels them.
     - `sink` takes the log instead of the console; with `capture_print` what the app prints goes there too.
+    - `strict` fails an instance that would wait for ever, such as for an activity that does not exist; the live
+      host leaves it Running.
 
     `.state` is "Running", or "Error" with `.error` saying why: then every request is answered with 503.
     """
@@ -70,6 +72,7 @@ class Host:
         verbose: bool = False,
         user_log_level: Level | None = None,
         capture_print: bool = False,
+        strict: bool = False,
     ) -> None:
         self.app_dir = Path(app_dir).resolve()
         self.address = address
@@ -86,6 +89,7 @@ class Host:
         self._verbose = verbose
         self._user_log_level = user_log_level
         self._capture_print = capture_print
+        self._strict = strict
         self._errors: list[str] = []
         self._started = contextlib.AsyncExitStack()
         self._undo = contextlib.ExitStack()
@@ -232,6 +236,7 @@ class Host:
             self._state_folder,
             system_key=self.keys.extension_key("durabletask"),
             log=self.log,
+            strict=self._strict,
         )
         server = HttpServer(self, self.address, self.port, cors=self._cors)
         server.webhooks["durabletask"] = self._hub.handle

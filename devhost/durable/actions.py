@@ -120,12 +120,13 @@ def _continue_as_new(replay: Replay, action: Action) -> Task:
 
 
 def _wait_for_external_event(replay: Replay, action: Action) -> Task:
-    name = action["externalEventName"].lower()
+    expected = action["externalEventName"]
     task = Task()
-    if replay.early_events[name]:
-        task.complete(replay.early_events[name].popleft())
+    early = replay.early_events[expected.lower()]
+    if early:
+        replay.hear(expected, task, early.popleft())
     else:
-        replay.waiting_events[name].append(task)
+        replay.waiting_events[expected.lower()].append((expected, task))
     return task
 
 

@@ -11,7 +11,7 @@ import json
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -78,10 +78,14 @@ class _Loaded:
     execution: Execution
     history: list[Event]
     texts: list[str]
+    warned: set[str] = field(default_factory=set)
 
 
 class Engine:
-    """Runs one task hub. `deliver` is given what a committed transaction left to do."""
+    """Runs one task hub. `deliver` is given what a committed transaction left to do.
+
+    `strict` fails an instance that would wait for ever, where the live host leaves it Running.
+    """
 
     def __init__(
         self,
@@ -91,9 +95,12 @@ class Engine:
         limits: Limits,
         settings: ReplaySettings,
         log: WriteLog,
+        *,
+        strict: bool = False,
     ) -> None:
         self.store, self.code, self.clock, self.limits, self.settings = store, code, clock, limits, settings
         self._log = log
+        self.strict = strict
         self._mailboxes: dict[str, deque[Message]] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._busy: set[str] = set()
@@ -236,8 +243,6 @@ class Engine:
             after, delivery = apply.decision(self.store, execution, decided, current, now)
         self._take(instance_id, current)
         self._remember(loaded, after, decided)
-        for reason in decided.hanging:
-            self._log("WARNING", f"Instance '{instance_id}' ({execution.name}) waits for ever: {reason}.")
         await self.store.committed()
         if decided.ended:
             self._timers.discard(instance_id)
@@ -251,15 +256,25 @@ class Engine:
         reply = Reply(state={})
         if episode.needs_python(opening):
             reply = await _ask(call, episode.body(execution, loaded.texts, opening))
-        return episode.finish(
-            execution,
-            loaded.history,
-            opening,
-            reply,
-            names=self.code.names,
-            settings=self.settings,
-            now=self.clock.now(),
+        now = self.clock.now()
+        decided = episode.finish(
+            execution, loaded.history, opening, reply, names=self.code.names, settings=self.settings, now=now
         )
+        self._warn(loaded, decided)
+        if self.strict and decided.hanging and not decided.ended:
+            return episode.stuck(execution, opening, decided.hanging, now)
+        return decided
+
+    def _warn(self, loaded: _Loaded, decided: episode.Decision) -> None:
+        """Where the host hangs in silence, say so: once for each reason."""
+        of = f"Instance '{loaded.execution.instance_id}' ({loaded.execution.name})"
+        for reason in decided.hanging:
+            if reason not in loaded.warned:
+                self._log("WARNING", f"{of} waits for ever: {reason}.")
+        for reason in decided.unheard:
+            if reason not in loaded.warned:
+                self._log("WARNING", f"{of} will not see an event, for Python minds the case of its name: {reason}.")
+        loaded.warned.update(decided.hanging, decided.unheard)
 
     def _load(self, instance_id: str) -> _Loaded | None:
         loaded = self._cache.get(instance_id)

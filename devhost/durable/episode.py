@@ -62,6 +62,7 @@ class Decision:
     """What an episode decided.
 
     `history` is all to append, as later episodes see it; `sends` is what to put into the outbox, in order.
+    `hanging` says why the instance can never go on, `unheard` which events it will never see.
     """
 
     history: list[Event]
@@ -72,6 +73,7 @@ class Decision:
     continue_with: tuple[Event, list[Event]] | None = None
     failure_details: str | None = None
     hanging: list[str] = field(default_factory=list)
+    unheard: list[str] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -136,8 +138,7 @@ def finish(
         state = failures.state_of_raised(reply.error)
         if state is None:
             text = failures.plain_orchestrator_failed(execution.name, reply.error)
-            details = f"Message: {reply.error.message}, StackTrace: "
-            return episode.end("Failed", text, details=details)
+            return episode.end("Failed", text, details=failures.plain_orchestrator_details(reply.error))
         return episode.conclude(state)
     if reply.state is None:
         raise ValueError("a reply holds a state or an error")
@@ -148,6 +149,13 @@ def unknown_orchestrator(execution: Execution, opening: list[Event], known: list
     """The decision for an instance whose orchestrator the app does not have."""
     episode = _Episode(execution, opening, opening, Names.of([], [], []), ReplaySettings(), now)
     return episode.end("Failed", failures.unknown_orchestrator(execution.name, known))
+
+
+def stuck(execution: Execution, opening: list[Event], reasons: Sequence[str], now: datetime) -> Decision:
+    """The decision of the strict mode for an instance that would wait for ever."""
+    episode = _Episode(execution, opening, opening, Names.of([], [], []), ReplaySettings(), now)
+    text = f"it would wait for ever: {'; '.join(reasons)}"
+    return episode.end("Failed", failures.orchestrator_failed(execution.name, text))
 
 
 @dataclass
@@ -170,10 +178,10 @@ class _Episode:
             return self.end("Failed", problem)
         walk = self.walk
         assert walk is not None  # noqa: S101 - _walk set it
-        if walk.suspended:
-            return self._decision("Suspended", walk.suspend_reason)
         if not walk.walked or walk.open_tasks or not (state.get("isDone") or "error" in state):
-            return self._decision("Running", walk.suspend_reason)
+            return self._decision("Suspended" if walk.suspended else "Running", walk.suspend_reason)
+        # Also when suspended: what had its end before the suspension came is not held up by it.
+        walk.release()
         if state.get("error") is not None:
             text = failures.sanitise(str(state["error"]))
             return self.end(
@@ -247,7 +255,9 @@ class _Episode:
         if status in TERMINAL:
             next_id = self.walk.next_id if self.walk else _next_id(self.all_events)
             history.append(events.execution_completed(status, output, self.now, next_id))
-        history.append(events.orchestrator_completed(self.now))
+        # A run from continue-as-new begins with one: it stays the only one when nothing was added.
+        if history[-1]["EventType"] != EventType.ORCHESTRATOR_COMPLETED:
+            history.append(events.orchestrator_completed(self.now))
         return Decision(
             history,
             status,
@@ -255,6 +265,7 @@ class _Episode:
             self.custom_status,
             sends=[one for one in new if not one.task.done] if status not in TERMINAL else _signals(new),
             hanging=self.walk.hanging if self.walk else [],
+            unheard=self.walk.unheard if self.walk else [],
         )
 
     def _record(self, item: Scheduled) -> Event:

@@ -45,18 +45,20 @@ def cut_stack_line(text: str) -> str:
 def activity_failure(name: str, error: UserError) -> tuple[str, str]:
     """Reason and Details of a TaskFailed for an exception in an activity."""
     message = cut_stack_line(sanitise(error.message))
-    remote = f"Result: Failure\nException: {sanitise(error.message)}\nStack: {error.stack}"
-    return f"Activity function '{name}' failed:  {message}", dump(_serialised_exception(message, remote, error.stack))
+    details = _serialised_exception("System.Exception", f" {message}", _remote_exception(error))
+    return f"Activity function '{name}' failed:  {message}", dump(details)
 
 
-def _serialised_exception(message: str, remote: str, stack: str) -> dict[str, object]:
-    inner = {
+def _remote_exception(error: UserError) -> dict[str, object]:
+    """The exception of the worker, as the host passes it on."""
+    message = sanitise(error.message)
+    return {
         "$type": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script",
         "IsUserException": False,
-        "RemoteStackTrace": stack,
+        "RemoteStackTrace": error.stack,
         "RemoteMessage": message,
         "RemoteTypeName": None,
-        "Message": remote,
+        "Message": f"Result: Failure\nException: {message}\nStack: {error.stack}",
         "Data": {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"},
         "InnerException": None,
         "HelpLink": None,
@@ -64,10 +66,13 @@ def _serialised_exception(message: str, remote: str, stack: str) -> dict[str, ob
         "HResult": -2146233088,
         "StackTrace": "",
     }
+
+
+def _serialised_exception(class_name: str, message: str, inner: dict[str, object]) -> dict[str, object]:
     return {
-        "$type": "System.Exception, System.Private.CoreLib",
-        "ClassName": "System.Exception",
-        "Message": f" {message}",
+        "$type": f"{class_name}, System.Private.CoreLib",
+        "ClassName": class_name,
+        "Message": message,
         "Data": None,
         "InnerException": inner,
         "HelpURL": None,
@@ -94,6 +99,12 @@ def plain_orchestrator_failed(name: str, error: UserError) -> str:
     """Output of an orchestrator that is no generator and raised: the worker's whole text, in brackets."""
     body = f"Result: Failure\nException: {sanitise(error.message)}\nStack: {error.stack}"
     return f"Orchestrator function '{name}' failed: One or more errors occurred. ({body})"
+
+
+def plain_orchestrator_details(error: UserError) -> str:
+    """Details of such a failure, for the parent that waits for it."""
+    message = "One or more errors occurred."
+    return dump(_serialised_exception("System.AggregateException", message, _remote_exception(error)))
 
 
 def unknown_orchestrator(name: str, known: list[str]) -> str:

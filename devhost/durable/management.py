@@ -22,7 +22,7 @@ from ..http.urls import query_values
 from . import failures, status_view
 from .client import AlreadyExists, Gone, HubClient, NotFound, WrongState
 from .episode import TERMINAL, Execution
-from .events import dump
+from .events import dump, format_time
 from .links import WEBHOOK, Hub, check_status_body
 from .status_view import Shown
 from .store import ENTITY, Filter
@@ -90,12 +90,19 @@ def _read(body: bytes) -> Any:
     """JSON as the host reads it: lenient with quotes and comments. Raises NotJsonError."""
     text = body.decode("utf-8-sig", "replace")
     try:
-        return json.loads(text)
+        return status_view.parsed(text)
     except json.JSONDecodeError:
         if text.strip():
-            return read_json(text)
+            return status_view.parsed(json.dumps(read_json(text)))
     line, position = (1, len(text)) if text else (0, 0)
     raise NotJsonError(f"Error reading JToken from JsonReader. Path '', line {line}, position {position}.")
+
+
+def _read_input(body: bytes) -> str | None:
+    """JSON text of a start's input. Blanks alone are an empty text, which fails in the orchestrator."""
+    if not body.strip():
+        return "" if body else None
+    return dump(_read(body))
 
 
 def empty(status: int) -> Reply:
@@ -132,9 +139,9 @@ class Management:
     async def start(self, call: Call, target: Target) -> Reply:
         name = call.segments[1]
         instance_id = call.segments[2] if len(call.segments) > 2 else None
-        data = dump(_read(call.body)) if call.body.strip() else None
         try:
-            instance_id = await target.client.start(name, instance_id, data, call.query.get("version"))
+            version = call.query.get("version")
+            instance_id = await target.client.start(name, instance_id, _read_input(call.body), version)
         except AlreadyExists as error:
             return json_reply(409, {"Message": str(error)})
         return await self._started(call, target, instance_id)
@@ -457,7 +464,7 @@ def _entity_row(execution: Execution, *, fetch: bool) -> dict[str, Any]:
     state = status_view.value_of(kept.get("state")) if fetch else None
     return {
         "entityId": {"name": name, "key": key},
-        "lastOperationTime": status_view.seconds(execution.updated),
+        "lastOperationTime": format_time(execution.updated),
         "state": state,
     }
 

@@ -41,7 +41,7 @@ class Replay:
     pending: dict[int, Scheduled] = field(default_factory=dict)
     scheduled: dict[int, Scheduled] = field(default_factory=dict)
     held: dict[int, Scheduled] = field(default_factory=dict)
-    waiting_events: dict[str, list[Task]] = field(default_factory=lambda: defaultdict(list))
+    waiting_events: dict[str, list[tuple[str, Task]]] = field(default_factory=lambda: defaultdict(list))
     early_events: dict[str, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
     entity_calls: dict[str, Task] = field(default_factory=dict)
     last_request: dict[str, datetime] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class Replay:
     continue_input: list[str | None] = field(default_factory=list)
     carried_over: list[Event] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
+    unheard: list[str] = field(default_factory=list)
     walked: bool = False
     terminated: Event | None = None
     _index: int = 0
@@ -82,6 +83,21 @@ class Replay:
         task = Task()
         task.complete(failed=True)
         return task
+
+    def hear(self, expected: str, task: Task, event: Event) -> None:
+        """Give an event to its wait. The host ignores case here, the SDK does not: then Python never sees it."""
+        if event["Name"] != expected:
+            self.unheard.append(f"event '{event['Name']}' was raised, but the orchestrator waits for '{expected}'")
+        task.complete(event)
+
+    def suspend(self, reason: str | None) -> None:
+        """What is new waits until `release`."""
+        self.suspended, self.suspend_reason = True, reason
+        self.held, self.pending = {**self.held, **self.pending}, {}
+
+    def release(self) -> None:
+        self.suspended = False
+        self.pending, self.held = {**self.held, **self.pending}, {}
 
     def start(self) -> None:
         """Start the walk, or go on with it: called again when what it waits for completes."""
@@ -120,8 +136,12 @@ def _execution_started(replay: Replay, event: Event) -> None:
 
 def _scheduling(replay: Replay, event: Event) -> None:
     """A scheduling event of the past: the walk must have asked for the same thing under the same id."""
-    asked = replay.pending.pop(event["EventId"], None) or replay.held.pop(event["EventId"], None)
+    event_id = event["EventId"]
+    asked = replay.pending.get(event_id) or replay.held.get(event_id)
+    # Checked first: what does not fit stays new, and the host writes it down beside what it collided with.
     nondeterminism.check(event, asked)
+    replay.pending.pop(event_id, None)
+    replay.held.pop(event_id, None)
     if asked is not None and event["EventType"] == EventType.SUB_ORCHESTRATION_CREATED:
         asked.instance_id = event["InstanceId"]
     if event["EventType"] == EventType.EVENT_SENT:
@@ -150,7 +170,8 @@ def _event_raised(replay: Replay, event: Event) -> None:
         return
     name = event["Name"].lower()
     if replay.waiting_events[name]:
-        replay.waiting_events[name].pop().complete(event)
+        expected, task = replay.waiting_events[name].pop()
+        replay.hear(expected, task, event)
     elif replay.continue_input:
         replay.carried_over.append(event)
     else:
@@ -158,13 +179,12 @@ def _event_raised(replay: Replay, event: Event) -> None:
 
 
 def _suspended(replay: Replay, event: Event) -> None:
-    replay.suspended, replay.suspend_reason = True, event["Reason"]
-    replay.held, replay.pending = {**replay.held, **replay.pending}, {}
+    replay.suspend(event["Reason"])
 
 
 def _resumed(replay: Replay, event: Event) -> None:
-    replay.suspended, replay.suspend_reason = False, event["Reason"]
-    replay.pending, replay.held = {**replay.held, **replay.pending}, {}
+    replay.release()
+    replay.suspend_reason = event["Reason"]
     while replay.while_suspended and not replay.suspended:
         replay.process(replay.while_suspended.popleft())
 

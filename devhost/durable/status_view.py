@@ -78,9 +78,14 @@ def value_of(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text)
+        return parsed(text)
     except json.JSONDecodeError:
         return text
+
+
+def parsed(text: str) -> Any:
+    """JSON, with `NaN` and `Infinity` as texts: so the host writes them again. Raises JSONDecodeError."""
+    return json.loads(text, parse_constant=str)
 
 
 def seconds(when: datetime) -> str:

@@ -42,6 +42,7 @@ CATEGORY = "Host.Triggers.DurableTask"
 
 class TaskHub:
     """`state` is the folder for the hub's file, None keeps it in memory; `system_key` opens the webhook.
+    `strict` fails instances that would wait for ever.
 
     Raises StateTooNew when the state was written by a newer devhost, SettingsError for a bad host.json.
     """
@@ -56,6 +57,7 @@ class TaskHub:
         *,
         system_key: str,
         log: HostLog,
+        strict: bool = False,
     ) -> None:
         self._settings, self._invoker, self._clock, self._state = settings, invoker, clock, state
         self._log = log
@@ -65,7 +67,9 @@ class TaskHub:
         self._stores = {self.options.name.lower(): Store(self._path(self.options.name))}
         self.store = self._stores[self.options.name.lower()]
         code = self._user_code(index)
-        self.engine = Engine(self.store, code, clock, self.options.limits, self.options.replay, self._write_log)
+        self.engine = Engine(
+            self.store, code, clock, self.options.limits, self.options.replay, self._write_log, strict=strict
+        )
         self.client = self._client(self.store, self.engine.deliver, self.engine.invalidate)
         self._management = Management(self._target, code.entity_names, clock)
         self._rpc: web.ServerRunner | None = None
