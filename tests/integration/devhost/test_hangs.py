@@ -35,9 +35,10 @@ def app_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def start(
-    host: Host, session: aiohttp.ClientSession, name: str, *, seconds: float = 0.5
-) -> tuple[int, dict[str, object]]:
+Answer = tuple[int, dict[str, object]]
+
+
+async def start(host: Host, session: aiohttp.ClientSession, name: str, *, seconds: float = 0.5) -> Answer:
     url = f"{host.url}/runtime/webhooks/durabletask/orchestrators/{name}/one?timeout={seconds}&pollingInterval=0.02"
     async with session.post(url) as response:
         return response.status, await response.json()
