@@ -228,7 +228,7 @@ class Host:
 
     async def _start_functions(self) -> None:
         self._make_invoker()
-        self._hub = TaskHub(
+        self.hub = TaskHub(
             self.settings,
             self.index,
             self.invoker,
@@ -239,12 +239,12 @@ class Host:
             strict=self._strict,
         )
         server = HttpServer(self, self.address, self.port, cors=self._cors)
-        server.webhooks["durabletask"] = self._hub.handle
+        server.webhooks["durabletask"] = self.hub.handle
         server.webhooks["eventgrid"] = EventGridWebhook(self.index, self.invoker, self.clock).handle
         # The hub first: whoever finds the port open may start an instance at once. Queues and timers last:
         # what they run may call the app's own routes.
         await self._start(SdkSession())
-        await self._start(self._hub)
+        await self._start(self.hub)
         self.state = "Running"
         await self._start(server)
         await self._start(QueueListeners(self.settings, self.index, self.invoker, self.clock))
@@ -257,7 +257,7 @@ class Host:
         )
 
     def _client_json(self, binding: dict[str, Any]) -> str:
-        return self._hub.client_json(binding)
+        return self.hub.client_json(binding)
 
     async def _send_output(self, function: Function, binding: dict[str, Any], datum: Datum) -> None:
         await send_to_queue(self.settings, function, binding, datum)

@@ -15,7 +15,7 @@ from . import events
 from .delivery import Delivery
 from .entities import BatchResult
 from .entity_messages import request_of
-from .episode import Decision, Execution
+from .episode import TERMINAL, Decision, Execution
 from .events import EventType, dump
 from .scheduled import Scheduled
 from .store import ENTITY, Message, Store, Timer
@@ -105,6 +105,12 @@ def _child(store: Store, sender: Execution, item: Scheduled, delivery: Delivery,
         version=item.version,
         parent=parent,
     )
+    replaced = store.get(child.instance_id)
+    if replaced is not None and replaced.status not in TERMINAL:
+        delivery.warnings.append(
+            f"Instance '{child.instance_id}' ({replaced.name}) was {replaced.status}: it is replaced, and its work is "
+            f"lost, for '{sender.instance_id}' ({sender.name}) started a child under the same id."
+        )
     start(store, child, delivery, generation=None)
 
 

@@ -34,6 +34,13 @@ CACHED_INSTANCES = 1000
 """How many instances' histories stay in memory between their episodes."""
 
 
+_USUAL_CAUSES = (
+    "Usual causes: the orchestrator was changed while the instance ran; it reads the clock, random numbers, "
+    "settings, files or the network instead of its input, `context.current_utc_datetime` and activities; "
+    "it goes through a set, whose order differs from run to run."
+)
+
+
 class UserCodeFailed(Exception):
     """User code raised; `error` says what."""
 
@@ -138,6 +145,8 @@ class Engine:
 
     def deliver(self, delivery: Delivery) -> None:
         """Act on a committed transaction."""
+        for warning in delivery.warnings:
+            self._log("WARNING", warning)
         for instance_id in delivery.forgotten:
             self.forget(instance_id)
         for message in delivery.messages:
@@ -275,6 +284,8 @@ class Engine:
             if reason not in loaded.warned:
                 self._log("WARNING", f"{of} will not see an event, for Python minds the case of its name: {reason}.")
         loaded.warned.update(decided.hanging, decided.unheard)
+        if decided.nondeterminism is not None:
+            self._log("ERROR", f"{of} failed: {decided.nondeterminism} {_USUAL_CAUSES}")
 
     def _load(self, instance_id: str) -> _Loaded | None:
         loaded = self._cache.get(instance_id)

@@ -62,6 +62,7 @@ class Decision:
     """What an episode decided.
 
     `history` is all to append, as later episodes see it; `sends` is what to put into the outbox, in order.
+    `nondeterminism` tells what the history holds and what the replay asked for instead.
     `hanging` says why the instance can never go on, `unheard` which events it will never see.
     """
 
@@ -74,6 +75,7 @@ class Decision:
     failure_details: str | None = None
     hanging: list[str] = field(default_factory=list)
     unheard: list[str] = field(default_factory=list)
+    nondeterminism: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -168,6 +170,7 @@ class _Episode:
     now: datetime
     custom_status: str | None = None
     walk: Replay | None = None
+    nondeterminism: str | None = None
 
     def conclude(self, state: dict[str, Any]) -> Decision:
         """Walk the actions of `state` and see whether the instance ends, goes on or waits."""
@@ -244,6 +247,7 @@ class _Episode:
         try:
             replay(self.walk, self.all_events)
         except nondeterminism.NonDeterministic as error:
+            self.nondeterminism = error.comparison
             return str(error)
         except nondeterminism.InvalidReply as error:
             return failures.orchestrator_failed(name, str(error))
@@ -266,6 +270,7 @@ class _Episode:
             sends=[one for one in new if not one.task.done] if status not in TERMINAL else _signals(new),
             hanging=self.walk.hanging if self.walk else [],
             unheard=self.walk.unheard if self.walk else [],
+            nondeterminism=self.nondeterminism,
         )
 
     def _record(self, item: Scheduled) -> Event:

@@ -27,22 +27,37 @@ class InvalidReply(Exception):
 
 
 class NonDeterministic(Exception):
-    """The replay asks for something else than the history holds; the instance fails with this text."""
+    """The replay asks for something else than the history holds; the instance fails with this text.
 
-    def __init__(self, text: str, event: Event) -> None:
+    `comparison` says the same for whoever has to find the reason: the id, what is there, what came.
+    """
+
+    def __init__(self, text: str, event: Event, asked: Scheduled | None) -> None:
         super().__init__(f"Non-Deterministic workflow detected: {text}")
-        self.event = event
+        came = "nothing came yet" if asked is None else f"{_shown(asked.kind, asked.name)} came"
+        expected = _shown(EventType(event["EventType"]), event.get("Name"))
+        self.comparison = f"at event id {event['EventId']} the history holds {expected}, but in the replay {came}."
+
+
+def _shown(kind: EventType, name: str | None) -> str:
+    return _KIND[kind] if kind is EventType.TIMER_CREATED else f"{_KIND[kind]} '{name}'"
 
 
 def check(event: Event, asked: Scheduled | None) -> None:
     """Raise `NonDeterministic` unless `asked` is what the scheduling `event` of the past recorded."""
+    problem = _problem(event, asked)
+    if problem is not None:
+        raise NonDeterministic(problem, event, asked)
+
+
+def _problem(event: Event, asked: Scheduled | None) -> str | None:
+    """The host's words for what does not fit; None when it does."""
     kind = EventType(event["EventType"])
     event_id, name = event["EventId"], event.get("Name")
     if asked is None:
-        raise NonDeterministic(
+        return (
             f"A previous execution of this orchestration scheduled {_KIND[kind]} with sequence ID {event_id}"
-            f"{_identity(kind, event)}, but the current replay execution hasn't (yet?) scheduled this task. {_CHANGED}",
-            event,
+            f"{_identity(kind, event)}, but the current replay execution hasn't (yet?) scheduled this task. {_CHANGED}"
         )
     recorded = f" named '{name}'" if kind is not EventType.TIMER_CREATED else ""
     past = (
@@ -50,15 +65,11 @@ def check(event: Event, asked: Scheduled | None) -> None:
         f"{recorded}, but the current orchestration replay instead "
     )
     if asked.kind is not kind:
-        raise NonDeterministic(
-            f"{past}produced a {_ACTION[asked.kind]} action with this sequence number. {_CHANGED}", event
-        )
+        return f"{past}produced a {_ACTION[asked.kind]} action with this sequence number. {_CHANGED}"
     named = kind in (EventType.TASK_SCHEDULED, EventType.SUB_ORCHESTRATION_CREATED)
     if named and asked.name.lower() != str(name).lower():
-        raise NonDeterministic(
-            f"{past}scheduled {_KIND[kind]} named '{asked.name}' with this sequence number.  {_CHANGED}",
-            event,
-        )
+        return f"{past}scheduled {_KIND[kind]} named '{asked.name}' with this sequence number.  {_CHANGED}"
+    return None
 
 
 def _identity(kind: EventType, event: Event) -> str:

@@ -1,4 +1,4 @@
-"""Where the live host hangs in silence, devhost says so; the strict mode ends it."""
+"""Where the live host hangs or fails in silence, devhost says so; the strict mode ends what hangs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,30 @@ def lost(context):
 @app.orchestration_trigger(context_name="context")
 def deaf(context):
     return (yield context.wait_for_external_event("Go"))
+
+
+@app.orchestration_trigger(context_name="context")
+def parent(context):
+    yield context.call_sub_orchestrator("deaf", None, "one")
+
+
+RUNS = []
+
+
+@app.orchestration_trigger(context_name="context")
+def fickle(context):
+    RUNS.append(1)
+    yield context.call_activity("echo" if len(RUNS) == 1 else "shout", 1)
+
+
+@app.activity_trigger(input_name="x")
+def echo(x):
+    return x
+
+
+@app.activity_trigger(input_name="x")
+def shout(x):
+    return x
 """
 
 
@@ -85,3 +109,29 @@ async def ended(session: aiohttp.ClientSession, url: str) -> Answer:
         async with session.get(url) as response:
             if response.status != 202:
                 return response.status, await response.json()
+
+
+async def test_a_nondeterministic_orchestrator_fails_with_what_was_expected_what_came_and_usual_causes(
+    app_dir: Path,
+) -> None:
+    lines: list[LogLine] = []
+    async with Host(app_dir, port=0, state=":memory:", sink=lines.append) as host, aiohttp.ClientSession() as session:
+        code, status = await start(host, session, "fickle", seconds=10)
+    assert (code, status["runtimeStatus"]) == (200, "Failed")
+    assert str(status["output"]).startswith("Non-Deterministic workflow detected:")
+    (said,) = [line.text for line in lines if "Usual causes" in line.text]
+    assert "at event id 0 the history holds an activity task 'echo'" in said
+    assert "in the replay an activity task 'shout' came" in said
+
+
+async def test_a_child_that_replaces_a_running_instance_is_told_in_the_log(app_dir: Path) -> None:
+    lines: list[LogLine] = []
+    async with Host(app_dir, port=0, state=":memory:", sink=lines.append) as host, aiohttp.ClientSession() as session:
+        await start(host, session, "deaf", seconds=0.1)
+        await host.hub.client.start("parent", "two", None)
+        base = f"{host.url}/runtime/webhooks/durabletask"
+        while not any("is replaced" in line.text for line in lines):
+            async with session.get(f"{base}/instances/two") as response:
+                assert response.status == 202
+    (said,) = [line.text for line in lines if "is replaced" in line.text]
+    assert said.startswith("Instance 'one' (deaf) was Running: it is replaced")
