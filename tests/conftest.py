@@ -10,6 +10,16 @@ import pytest
 from tests.azurite import Azurite
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--functions-host",
+        default="devhost",
+        metavar="devhost|func|URL",
+        help="what runs the apps of tests/apps: devhost (default), func (Azure Functions Core Tools, from PATH), "
+        "or the URL of a host that already runs one of them; AzureWebJobsStorage then names its storage",
+    )
+
+
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """One storage emulator for all tests of the session; each test uses queues of its own."""
