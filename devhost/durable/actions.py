@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .entity_messages import new_request
 from .events import EventType, dump, parse_time
+from .nondeterminism import InvalidReply
 from .scheduled import Scheduled
 from .tasks import Task, completed, when_all, when_any
 
@@ -88,6 +89,8 @@ def _retried(attempt: Callable[[Replay, Action], Task]) -> Callable[[Replay, Act
         options = action["retryOptions"]
         interval = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
         most = options["maxNumberOfAttempts"]
+        if most < 1:
+            return replay.hang(f"{most} attempts are none at all")
         if interval > MAX_RETRY_INTERVAL:
             return replay.hang(f"retry interval of {interval} is longer than {MAX_RETRY_INTERVAL}")
         outer = Task()
@@ -155,12 +158,26 @@ def _entity_request(*, signal: bool) -> Callable[[Replay, Action], Task]:
 
 def _compound(join: Callable[[list[Task]], Task]) -> Callable[[Replay, Action], Task]:
     def handler(replay: Replay, action: Action) -> Task:
-        return join([HANDLERS[child["actionType"]](replay, child) for child in action["compoundActions"]])
+        return join([carry_out(replay, child) for child in action["compoundActions"]])
 
     return handler
 
 
-HANDLERS: dict[int, Callable[[Replay, Action], Task]] = {
+def carry_out(replay: Replay, action: Action) -> Task:
+    """Do what the action asks for; the task to wait for. Raises InvalidReply for an action of no known type."""
+    kind = action.get("actionType", -1)
+    handler = _HANDLERS.get(kind)
+    if handler is None:
+        raise InvalidReply(f"Unknown action type {kind!r} in the orchestrator's reply.")
+    if kind not in (ActionType.WHEN_ANY, ActionType.WHEN_ALL):
+        replay.actions_done += 1
+        most = replay.settings.max_actions
+        if replay.actions_done > most:
+            return replay.hang(f"more than {most} actions (maxOrchestrationActions in host.json)")
+    return handler(replay, action)
+
+
+_HANDLERS: dict[int, Callable[[Replay, Action], Task]] = {
     ActionType.CALL_ACTIVITY: _call_activity,
     ActionType.CALL_ACTIVITY_WITH_RETRY: _retried(_call_activity),
     ActionType.CALL_SUB_ORCHESTRATOR: _call_sub_orchestrator,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import nondeterminism
-from .actions import HANDLERS
+from .actions import carry_out
 from .entity_messages import request_of
 from .events import Event, EventType, parse_time
 from .names import Names
@@ -52,6 +52,7 @@ class Replay:
     carried_over: list[Event] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
     unheard: list[str] = field(default_factory=list)
+    actions_done: int = 0
     walked: bool = False
     terminated: Event | None = None
     _index: int = 0
@@ -79,7 +80,8 @@ class Replay:
 
     def hang(self, reason: str) -> Task:
         """A call that the host throws away in silence: nothing is scheduled and Python waits for ever."""
-        self.hanging.append(reason)
+        if reason not in self.hanging:
+            self.hanging.append(reason)
         task = Task()
         task.complete(failed=True)
         return task
@@ -102,9 +104,7 @@ class Replay:
     def start(self) -> None:
         """Start the walk, or go on with it: called again when what it waits for completes."""
         while self._index < len(self.actions):
-            task = HANDLERS.get(self.actions[self._index].get("actionType", -1), _unknown_action)(
-                self, self.actions[self._index]
-            )
+            task = carry_out(self, self.actions[self._index])
             self._index += 1
             if not task.done:
                 task.then(self.start)
@@ -120,10 +120,6 @@ class Replay:
         handler = _EVENT_HANDLERS.get(kind)
         if handler is not None:
             handler(self, event)
-
-
-def _unknown_action(replay: Replay, action: dict[str, Any]) -> Task:
-    raise nondeterminism.InvalidReply(f"Unknown action type {action.get('actionType')!r} in the orchestrator's reply.")
 
 
 def _orchestrator_started(replay: Replay, event: Event) -> None:
