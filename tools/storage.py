@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from azure.core.exceptions import AzureError, ResourceExistsError
-from azure.storage.blob import BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobServiceClient, ContentSettings, LinearRetry
 
 SETTING = "VideoStorage"
 CONTENT_TYPES = {".avi": "video/x-msvideo", ".mp4": "video/mp4"}
@@ -20,7 +20,8 @@ CONTENT_TYPES = {".avi": "video/x-msvideo", ".mp4": "video/mp4"}
 
 def connect() -> BlobServiceClient:
     """The account of VideoStorage; few retries, for an emulator answers at once or not at all."""
-    return BlobServiceClient.from_connection_string(os.environ[SETTING], retry_total=2)
+    retries = LinearRetry(backoff=1, retry_total=2)
+    return BlobServiceClient.from_connection_string(os.environ[SETTING], retry_policy=retries)
 
 
 def upload(account: BlobServiceClient, file: Path, address: str) -> str:

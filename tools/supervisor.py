@@ -109,7 +109,7 @@ class Supervisor:
         while (code := running.process.poll()) is None:
             self._watch(except_for=running)
             time.sleep(LOOK_SECONDS)
-        self._stop_one(running)
+        self.end(running)
         return code
 
     def outcome(self, part: Part, *, lines: int = TAIL_LINES) -> str | None:
@@ -144,7 +144,21 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, the last one first: ask, wait the grace period, then kill."""
         while self._running:
-            self._stop_one(self._running[-1])
+            self.end(self._running[-1])
+
+    def end(self, running: Running) -> None:
+        """Stop one part as `stop` does, and watch it no more; it can be started again."""
+        part = running.part
+        if running.process.poll() is None:
+            _ask_to_end(running.process, part.stop_with)
+            try:
+                running.process.wait(part.grace_seconds)
+            except subprocess.TimeoutExpired:
+                print(f"{part.name} did not stop in {part.grace_seconds:.0f} s; killed.", file=sys.stderr)
+        # Also when it ended well: its own children may have outlived it.
+        _end_at_once(running.process)
+        running.process.wait()
+        self._running.remove(running)
 
     def _spawn(self, part: Part) -> Running:
         output = self._open_log(part)
@@ -176,19 +190,6 @@ class Supervisor:
         mode = "ab" if log in self._logged else "wb"
         self._logged.add(log)
         return log.open(mode)
-
-    def _stop_one(self, running: Running) -> None:
-        part = running.part
-        if running.process.poll() is None:
-            _ask_to_end(running.process, part.stop_with)
-            try:
-                running.process.wait(part.grace_seconds)
-            except subprocess.TimeoutExpired:
-                print(f"{part.name} did not stop in {part.grace_seconds:.0f} s; killed.", file=sys.stderr)
-        # Also when it ended well: its own children may have outlived it.
-        _end_at_once(running.process)
-        running.process.wait()
-        self._running.remove(running)
 
 
 def _log(logs: Path, part: Part) -> Path | None:
