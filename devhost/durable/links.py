@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote_plus
 
 from .events import dump
 
 WEBHOOK = "/runtime/webhooks/durabletask"
+HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 
 _OPERATIONS = {
     "statusQueryGetUri": "?",

@@ -51,6 +51,11 @@ class Call:
         text = self.query.get(name.lower())
         return default if text is None else text.lower() == "true"
 
+    @property
+    def makes_hub(self) -> bool:
+        """Whether a task hub that the call names, and that does not exist, comes into being by it."""
+        return self.method != "GET" and self.segments[0].lower() in ("orchestrators", "entities")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -62,6 +67,10 @@ class Target:
 
 class NoSuchConnection(Exception):
     """The query names a connection that no setting defines."""
+
+
+class BadHubName(Exception):
+    """The query names a task hub that can't exist."""
 
 
 Handler = Callable[["Management", Call, Target], Awaitable[Reply]]
@@ -101,7 +110,7 @@ def _read(body: bytes) -> Any:
 def _read_input(body: bytes) -> str | None:
     """JSON text of a start's input. Blanks alone are an empty text, which fails in the orchestrator."""
     if not body.strip():
-        return "" if body else None
+        return dump("") if body else None
     return dump(_read(body))
 
 
@@ -109,11 +118,20 @@ def empty(status: int) -> Reply:
     return Reply(status)
 
 
+_REFUSALS: dict[type[Exception], Callable[[Exception], Reply]] = {
+    NotFound: lambda error: empty(404),
+    Gone: lambda error: empty(410),
+    NotJsonError: lambda error: failure(400, "Invalid JSON content", "Newtonsoft.Json.JsonReaderException", str(error)),
+    NoSuchConnection: lambda error: went_wrong("System.InvalidOperationException", str(error)),
+    BadHubName: lambda error: bad_argument(str(error)),
+}
+
+
 @dataclass
 class Management:
-    """`target_of(task hub, connection)` finds the hub; it raises NoSuchConnection."""
+    """`target_of(call)` finds the hub that the call is for; it raises NoSuchConnection or BadHubName."""
 
-    target_of: Callable[[str | None, str | None], Target]
+    target_of: Callable[[Call], Target]
     entity_names: list[str]
     clock: Clock
 
@@ -122,17 +140,9 @@ class Management:
         if handler is None:
             return empty(404)
         try:
-            target = self.target_of(call.query.get("taskhub"), call.query.get("connection"))
-        except NoSuchConnection as error:
-            return went_wrong("System.InvalidOperationException", str(error))
-        try:
-            return await handler(self, call, target)
-        except NotFound:
-            return empty(404)
-        except Gone:
-            return empty(410)
-        except NotJsonError as error:
-            return failure(400, "Invalid JSON content", "Newtonsoft.Json.JsonReaderException", str(error))
+            return await handler(self, call, self.target_of(call))
+        except tuple(_REFUSALS) as error:
+            return _REFUSALS[type(error)](error)
 
     # --- orchestrators ------------------------------------------------------------------------------------
 
@@ -469,4 +479,4 @@ def _entity_row(execution: Execution, *, fetch: bool) -> dict[str, Any]:
     }
 
 
-__all__ = ["WEBHOOK", "Call", "Management", "NoSuchConnection", "Target", "query_of", "segments_of"]
+__all__ = ["WEBHOOK", "BadHubName", "Call", "Management", "NoSuchConnection", "Target", "query_of", "segments_of"]

@@ -29,7 +29,7 @@ from .engine import Engine, UserCode, UserCodeFailed
 from .failures import UserError
 from .http_activity import HttpActivity
 from .hub_options import HubOptions
-from .management import Call, Management, NoSuchConnection, Target, bad_argument, query_of, segments_of
+from .management import BadHubName, Call, Management, NoSuchConnection, Target, bad_argument, query_of, segments_of
 from .store import Store
 
 RPC_ADDRESS = "127.0.0.1"
@@ -66,6 +66,7 @@ class TaskHub:
         self._http = HttpActivity()
         self._stores = {self.options.name.lower(): Store(self._path(self.options.name))}
         self.store = self._stores[self.options.name.lower()]
+        self._nothing = Store(None)
         code = self._user_code(index)
         self.engine = Engine(
             self.store, code, clock, self.options.limits, self.options.replay, self._write_log, strict=strict
@@ -93,7 +94,7 @@ class TaskHub:
         await self._http.close()
         if self._rpc is not None:
             await self._rpc.cleanup()
-        for store in self._stores.values():
+        for store in (*self._stores.values(), self._nothing):
             store.close()
 
     async def _start_rpc(self) -> None:
@@ -166,8 +167,9 @@ class TaskHub:
             default_version=self.options.replay.default_version,
         )
 
-    def _target(self, hub: str | None, connection: str | None) -> Target:
-        name, connection = hub or self.options.name, connection or self.options.connection
+    def _target(self, call: Call) -> Target:
+        name = call.query.get("taskhub") or self.options.name
+        connection = call.query.get("connection") or self.options.connection
         if connection.lower() != self.options.connection.lower():
             try:
                 self._settings.connection(connection)
@@ -178,13 +180,23 @@ class TaskHub:
         described = links.Hub(name, connection, self._key)
         if name.lower() == self.options.name.lower():
             return Target(self.client, described)
-        return Target(self._foreign_client(name), described)
+        # The name becomes that of a file.
+        if not links.HUB_NAME.fullmatch(name):
+            raise BadHubName(
+                f"Task hub name '{name}' must have 3 to 45 letters and digits and begin with a letter. "
+                "(Parameter 'taskHub')"
+            )
+        return Target(self._foreign_client(name, create=call.makes_hub), described)
 
-    def _foreign_client(self, name: str) -> HubClient:
-        """A hub that no worker of this host serves: its instances stay Pending."""
+    def _foreign_client(self, name: str, *, create: bool) -> HubClient:
+        """A hub that no worker of this host serves: its instances stay Pending. One that nobody has made yet reads as
+        empty, and reading does not make it."""
         store = self._stores.get(name.lower())
+        path = self._path(name)
+        if store is None and (create or (path is not None and path.exists())):
+            store = self._stores[name.lower()] = Store(path)
         if store is None:
-            store = self._stores[name.lower()] = Store(self._path(name))
+            store = self._nothing
         return self._client(store, lambda delivery: None, lambda instance_id: None)
 
     # --- the app's functions ------------------------------------------------------------------------------
