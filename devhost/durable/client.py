@@ -166,18 +166,22 @@ class HubClient:
         taken_back = {e["TaskScheduledId"] for e in history if e["EventType"] == EventType.TASK_FAILED}
         children = {e["TaskScheduledId"] for e in history if e["EventType"] == EventType.SUB_ORCHESTRATION_FAILED}
         rewritten = []
+        rewound_children = 0
         for event in history:
             if event["EventType"] == EventType.SUB_ORCHESTRATION_CREATED and event["EventId"] in children:
                 child = self.store.get(event["InstanceId"])
                 if child is not None and child.status == "Failed":
                     self._rewind(child, reason, delivery)
+                    rewound_children += 1
             rewritten.append(events.emptied(event) if _is_taken_back(event, taken_back) else event)
         self.store.replace_history(failed.instance_id, rewritten)
         now = self.clock.now()
         self.store.put(replace(failed, status="Pending", output=None, updated=now, failure_details=None))
         self.invalidate(failed.instance_id)
-        wake = events.generic_event(reason, now)
-        delivery.messages.append(self.store.add_message(failed.instance_id, None, wake))
+        if taken_back or not rewound_children:
+            # Otherwise the end of the child is what wakes it.
+            wake = events.generic_event(reason, now)
+            delivery.messages.append(self.store.add_message(failed.instance_id, None, wake))
 
     async def purge(self, instance_id: str) -> None:
         """Delete an ended instance. Raises NotFound or WrongState."""

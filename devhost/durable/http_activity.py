@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -47,15 +47,18 @@ class HttpActivity:
         """TaskCompleted with the response, or TaskFailed when there was none."""
         request: dict[str, Any] = json.loads(request_json)
         if self._session is None:
-            # The .NET client gives up after 100 seconds.
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=100))
+            # The .NET client gives up after 100 seconds, and keeps cookies, also those of addresses.
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=100), cookie_jar=aiohttp.CookieJar(unsafe=True)
+            )
         try:
             async with self._session.request(
                 request["method"],
                 request["uri"],
                 data=request.get("content"),
                 headers=_request_headers(request),
-                allow_redirects=True,
+                # The .NET client sends neither of its own accord.
+                skip_auto_headers=("Accept", "Accept-Encoding"),
             ) as response:
                 content = await response.text()
                 answer = {
@@ -64,18 +67,59 @@ class HttpActivity:
                     "content": content,
                 }
         except aiohttp.ClientConnectorError as error:
-            text = f"{error.os_error.strerror or 'Connection refused'} ({_authority(request['uri'])})"
-            return events.task_failed(event_id, _dotnet_wording(text), dump({"Message": text}), now)
+            if not _is_refusal(error):
+                return _failed(event_id, str(error), now)
+            text = f"Connection refused ({_authority(request['uri'])})"
+            return events.task_failed(event_id, text, dump(_refusal(text)), now)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            text = str(error) or type(error).__name__
-            return events.task_failed(event_id, text, dump({"Message": text}), now)
+            return _failed(event_id, str(error) or type(error).__name__, now)
         return events.task_completed(event_id, dump(answer), now)
 
 
-def _dotnet_wording(text: str) -> str:
-    """Windows and macOS word a refused connection in their own ways; the host says it like this."""
-    refused = "refused" in text.lower() or (sys.platform == "win32" and "10061" in text)
-    return f"Connection refused {text[text.rindex('(') :]}" if refused else text
+def _failed(event_id: int, text: str, now: datetime) -> Event:
+    return events.task_failed(event_id, text, dump({"Message": text}), now)
+
+
+def _is_refusal(error: aiohttp.ClientConnectorError) -> bool:
+    # Of several addresses tried, each refusal is told in a text of its own.
+    return (
+        error.errno == errno.ECONNREFUSED
+        or "refused" in str(error).lower()
+        or isinstance(error.os_error, ConnectionRefusedError)
+    )
+
+
+def _refusal(text: str) -> dict[str, Any]:
+    """The exception of the .NET client, serialised."""
+    collection = {"$type": "System.Collections.ListDictionaryInternal, System.Private.CoreLib"}
+    inner = {
+        "$type": "System.Net.Sockets.SocketException, System.Net.Primitives",
+        "ClassName": "System.Net.Sockets.SocketException",
+        "Message": "Connection refused",
+        "Data": None,
+        "InnerException": None,
+        "HelpURL": None,
+        "StackTraceString": "",
+        "RemoteStackTraceString": "",
+        "RemoteStackIndex": 0,
+        "ExceptionMethod": None,
+        "HResult": -2147467259,
+        "Source": "System.Private.CoreLib",
+        "WatsonBuckets": None,
+        "NativeErrorCode": 111,
+    }
+    return {
+        "$type": "System.Net.Http.HttpRequestException, System.Net.Http",
+        "HttpRequestError": 2,
+        "StatusCode": None,
+        "Message": text,
+        "Data": collection,
+        "InnerException": inner,
+        "HelpLink": None,
+        "Source": "System.Net.Http",
+        "HResult": -2147467259,
+        "StackTrace": "",
+    }
 
 
 def _authority(uri: str) -> str:
@@ -88,7 +132,7 @@ def _request_headers(request: dict[str, Any]) -> dict[str, str]:
     headers = {"User-Agent": USER_AGENT, **(request.get("headers") or {})}
     has_type = any(name.lower() == "content-type" for name in headers)
     if request.get("content") is not None and not has_type:
-        headers["Content-Type"] = "text/plain; charset=utf-8"
+        headers["Content-Type"] = "text/plain"
     return headers
 
 
