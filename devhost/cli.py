@@ -184,10 +184,9 @@ def _host(options: argparse.Namespace, app_dir: Path) -> Host:
 
     local: dict[str, Any] = read_local_settings(app_dir / "local.settings.json").get("Host") or {}
     cors = options.cors if options.cors is not None else local.get("CORS") or ""
-    port = options.port if options.port is not None else local.get("LocalHttpPort") or DEFAULT_PORT
     return Host(
         app_dir,
-        port=int(port),
+        port=options.port if options.port is not None else _local_port(local.get("LocalHttpPort")),
         address=options.address or local.get("LocalHttpAddress") or DEFAULT_ADDRESS,
         state=options.state,
         enable_auth=options.enableAuth,
@@ -248,7 +247,7 @@ def _is_free(address: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise
+            raise _CommandError(f"Can't listen on {address}: {error.strerror}. See --address.") from error
     return True
 
 
@@ -256,6 +255,13 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def _local_port(value: Any) -> int:
+    try:
+        return _port(str(value)) if value else DEFAULT_PORT
+    except argparse.ArgumentTypeError as error:
+        raise SettingsError(f"local.settings.json: Host.LocalHttpPort: {error}.") from None
 
 
 def _level(text: str) -> Level:

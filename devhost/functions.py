@@ -149,7 +149,7 @@ def start_up_lines(index: AppIndex, prefix: str) -> list[tuple[Level, str, str]]
     """What the host logs about the index: level, category, text."""
     loaded = [each for each in index.functions if each.listed]
     lines = [(Level.INFORMATION, f"{len(loaded)} functions loaded")]
-    if not loaded:
+    if not loaded and index.host_error is None:
         lines.append((Level.WARNING, NO_FUNCTIONS))
     lines += [
         (Level.WARNING, f"Function 'Functions.{each.name}' failed indexing and will be disabled.")
