@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..clock import Clock
@@ -32,6 +33,9 @@ WriteLog = Callable[[str, str], None]
 
 CACHED_INSTANCES = 1000
 """How many instances' histories stay in memory between their episodes."""
+
+SAVE_AGAIN_AFTER = timedelta(seconds=1)
+"""How long due timers wait when the state could not be saved, as on a full disk."""
 
 
 _USUAL_CAUSES = (
@@ -226,6 +230,15 @@ class Engine:
         else:
             del self._mailboxes[instance_id]
 
+    async def _committed(self, instance_id: str, consumed: list[Message]) -> None:
+        """Wait until what was written is in the file. If it can't be, memory goes back to what the file holds."""
+        try:
+            await self.store.committed()
+        except sqlite3.Error:
+            self._cache.pop(instance_id, None)
+            self._mailboxes.setdefault(instance_id, deque()).extendleft(reversed(consumed))
+            raise
+
     # --- orchestrations -----------------------------------------------------------------------------------
 
     async def _run_episode(self, instance_id: str, messages: list[Message]) -> None:
@@ -252,7 +265,7 @@ class Engine:
             after, delivery = apply.decision(self.store, execution, decided, current, now)
         self._take(instance_id, current)
         self._remember(loaded, after, decided)
-        await self.store.committed()
+        await self._committed(instance_id, current)
         if decided.ended:
             self._timers.discard(instance_id)
         self.deliver(delivery)
@@ -339,7 +352,7 @@ class Engine:
         with self.store.transaction():
             self.store.delete_messages(messages)
         self._take(instance_id, messages)
-        await self.store.committed()
+        await self._committed(instance_id, messages)
         self._log("WARNING", f"Instance '{instance_id}': discarding {len(messages)} message(s). {why}.")
 
     # --- entities -----------------------------------------------------------------------------------------
@@ -363,7 +376,7 @@ class Engine:
         with self.store.transaction():
             delivery = apply.batch(self.store, instance_id, result, messages, self.clock.now())
         self._take(instance_id, messages)
-        await self.store.committed()
+        await self._committed(instance_id, messages)
         self.deliver(delivery)
 
     # --- activities ---------------------------------------------------------------------------------------
@@ -399,10 +412,16 @@ class Engine:
         while True:
             self._timer_added.clear()
             due = self._timers.pop_due(self.clock.now())
-            if due:
-                await self._fire(due)
+            if not due:
+                await self._until_next_timer()
                 continue
-            await self._until_next_timer()
+            try:
+                await self._fire(due)
+            except sqlite3.Error as error:
+                self._log("ERROR", f"{len(due)} timer(s) are due but can't be saved, tried again soon: {error}")
+                for timer in due:
+                    self._timers.add(timer)
+                await self.clock.sleep_until(self.clock.now() + SAVE_AGAIN_AFTER)
 
     async def _until_next_timer(self) -> None:
         following = self._timers.next_due()

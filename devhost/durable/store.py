@@ -99,7 +99,6 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         if not self._db.execute(sql.TABLES).fetchone()[0]:
             self._db.executescript(f"BEGIN;{sql.CREATE}COMMIT;")
-            self._db.execute(sql.PUT_META, ("schema", str(sql.SCHEMA_VERSION)))
         found = int(self._db.execute(sql.GET_META, ("schema",)).fetchone()[0])
         if found > sql.SCHEMA_VERSION:
             self._db.close()
