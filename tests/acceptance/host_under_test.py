@@ -165,7 +165,7 @@ def _started(app_dir: Path, choice: str, folder: Path, storage: str | None) -> I
         finally:
             stop(process)
     if choice == DEVHOST:
-        assert process.returncode == 0, log_file.read_text(encoding="utf-8")
+        assert_clean_stop(process, log_file)
 
 
 def local_storage() -> str:
@@ -184,6 +184,12 @@ def stop(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def assert_clean_stop(process: subprocess.Popen[Any], log_file: Path) -> None:
+    """devhost ended by itself when it was asked to; Windows can only end it by force."""
+    if os.name == "posix":
+        assert process.returncode == 0, log_file.read_text(encoding="utf-8")
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ import requests
 
 from devhost.durable import sql
 from devhost.durable.store import Store
-from tests.acceptance.host_under_test import ROOT, RunningHost, free_port, stop, wait_until
+from tests.acceptance.host_under_test import ROOT, RunningHost, assert_clean_stop, free_port, stop, wait_until
 
 HEAD = """
 import azure.functions as func
@@ -104,7 +104,7 @@ def running(app: Path, log: Path) -> Iterator[RunningDevhost]:
         finally:
             host.close()
             stop(process)
-    assert process.returncode == 0, host.output
+    assert_clean_stop(process, log)
     assert "Traceback" not in host.output
 
 
