@@ -44,7 +44,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_notebook_runs_and_each_job_ends_as_it_says() -> None:
-    read: Callable[..., dict[str, Any]] = nbformat.read
+    read: Callable[..., Any] = nbformat.read
     book = read(NOTEBOOK, as_version=4)
     client = NotebookClient(book, timeout=CELL_SECONDS, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
     client.execute()
