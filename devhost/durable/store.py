@@ -98,7 +98,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         if not self._db.execute(sql.TABLES).fetchone()[0]:
-            self._db.executescript(f"BEGIN;{sql.CREATE}COMMIT;")
+            self._db.executescript(f"BEGIN;{sql.CREATE}{sql.MARK}COMMIT;")
         found = int(self._db.execute(sql.GET_META, ("schema",)).fetchone()[0])
         if found > sql.SCHEMA_VERSION:
             self._db.close()
