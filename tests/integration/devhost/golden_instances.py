@@ -57,6 +57,14 @@ class Different:
         return bool(found) and all(line.startswith(self.places) for line in found)
 
 
+def hold_against(expected: Different | None, found: list[str]) -> None:
+    """Nothing differs, or just what is expected to."""
+    if expected is None:
+        assert found == []
+    else:
+        assert expected.explains(found), found
+
+
 def by_title(name: str) -> dict[str, dict[str, Any]]:
     return {case["title"]: case for case in cases(name)}
 
