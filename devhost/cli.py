@@ -142,7 +142,7 @@ def _app_folder(text: str) -> Path:
 
 def _run(options: argparse.Namespace, app_dir: Path) -> int:
     # Not at the top, so that --help is answered at once.
-    from devhost.durable.store import StateTooNew  # noqa: PLC0415
+    from devhost.durable.state_folder import StateError  # noqa: PLC0415
     from devhost.http.keys import KeyFileError  # noqa: PLC0415
 
     try:
@@ -154,7 +154,7 @@ def _run(options: argparse.Namespace, app_dir: Path) -> int:
             )
         os.chdir(app_dir)  # as in Azure
         code = asyncio.run(_serve(host, options.timeout))
-    except (StateTooNew, KeyFileError) as error:
+    except (StateError, KeyFileError) as error:
         raise _CommandError(str(error)) from error
     except TimeoutError:
         raise _CommandError(f"The host did not start within {options.timeout} seconds; see --timeout.") from None

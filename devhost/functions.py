@@ -80,7 +80,8 @@ class AppIndex:
     """All functions of the app, by name.
 
     `error` is Python's text when the worker could load none of them; `host_error` is what puts the host into
-    state Error; `advice` says the same for people, when the host's text doesn't.
+    state Error; `advice` says the same for people, when the host's text doesn't. `unknown_names` were asked
+    for by `--functions` and are not there.
     """
 
     functions: list[Function] = field(default_factory=list)
@@ -88,6 +89,7 @@ class AppIndex:
     host_error: str | None = None
     advice: str | None = None
     module: AppModule | None = None
+    unknown_names: list[str] = field(default_factory=list)
 
     def by_trigger(self, trigger_type: str) -> list[Function]:
         """The functions of that trigger type that may run."""
@@ -121,6 +123,8 @@ def index_app(settings: HostSettings) -> AppIndex:
 def check(index: AppIndex, settings: HostSettings) -> None:
     """What the host checks, function by function; one in error doesn't keep the others from running."""
     allowed = _allowed(settings)
+    known = {function.name.lower() for function in index.functions}
+    index.unknown_names = sorted((allowed or set()) - known)
     for function in index.functions:
         function.disabled = is_disabled(function.name, settings)
         function.filtered_out = allowed is not None and function.name.lower() not in allowed
@@ -157,6 +161,10 @@ def start_up_lines(index: AppIndex, prefix: str) -> list[tuple[Level, str, str]]
         if each.failed_indexing
     ]
     lines += [(Level.INFORMATION, f"Function 'Functions.{f.name}' is disabled") for f in loaded if f.disabled]
+    lines += [
+        (Level.WARNING, f"Asked to run the function '{name}' only, but the app has none of that name.")
+        for name in index.unknown_names
+    ]
     if index.host_error is None:
         lines += _route_lines(loaded, prefix)
     lines += [

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ..settings import HostSettings, SettingsError
 from .engine import Limits
+from .links import HUB_NAME
 from .scheduled import ReplaySettings
 
 _PLACE = "extensions.durableTask"
-_HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def _hub_name(settings: HostSettings) -> str:
     configured = settings.get(f"{_PLACE}.hubName")
     if configured is None:
         from_site = re.sub("[^A-Za-z0-9]", "", settings.setting("WEBSITE_SITE_NAME") or "")[:45]
-        return from_site if _HUB_NAME.fullmatch(from_site) else "TestHubName"
+        return from_site if HUB_NAME.fullmatch(from_site) else "TestHubName"
     name = settings.resolve(str(configured))
-    if not _HUB_NAME.fullmatch(name):
+    if not HUB_NAME.fullmatch(name):
         raise SettingsError(
             f"host.json: {_PLACE}.hubName '{name}' must have 3 to 45 letters and digits and begin with a letter."
         )

@@ -20,12 +20,9 @@ from typing import Any
 from . import sql
 from .episode import Execution
 from .events import Event, dump
+from .state_folder import StateError, StateTooNew
 
 ORCHESTRATION, ENTITY = "orchestration", "entity"
-
-
-class StateTooNew(Exception):
-    """The state file was written by a newer devhost."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,14 @@ class Store:
         self._path = path
         self._db = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None)
         self._commit: asyncio.Future[None] | None = None
-        self._prepare()
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            text = (
+                f"The state in {path} can't be read: {error}. Move the file away, or name another folder with --state."
+            )
+            raise StateError(text) from None
 
     def _prepare(self) -> None:
         # WAL with NORMAL: a killed process loses nothing; only a power cut may cost the last commits.

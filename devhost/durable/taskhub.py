@@ -30,6 +30,7 @@ from .failures import UserError
 from .http_activity import HttpActivity
 from .hub_options import HubOptions
 from .management import BadHubName, Call, Management, NoSuchConnection, Target, bad_argument, query_of, segments_of
+from .state_folder import StateFolder
 from .store import Store
 
 RPC_ADDRESS = "127.0.0.1"
@@ -44,7 +45,7 @@ class TaskHub:
     """`state` is the folder for the hub's file, None keeps it in memory; `system_key` opens the webhook.
     `strict` fails instances that would wait for ever.
 
-    Raises StateTooNew when the state was written by a newer devhost, SettingsError for a bad host.json.
+    Raises StateError when the state can't be used, SettingsError for a bad host.json.
     """
 
     def __init__(
@@ -64,6 +65,9 @@ class TaskHub:
         self.options = HubOptions.of(settings)
         self._key = system_key
         self._http = HttpActivity()
+        self._folder = StateFolder(state) if state is not None else None
+        if self._folder is not None:
+            self._folder.open()
         self._stores = {self.options.name.lower(): Store(self._path(self.options.name))}
         self.store = self._stores[self.options.name.lower()]
         self._nothing = Store(None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devhost.functions import AppIndex, index_app
+from devhost.functions import AppIndex, index_app, start_up_lines
 from devhost.settings import HostSettings
 
 HEAD = "import azure.functions as func, azure.durable_functions as df\napp = df.DFApp()\n"
@@ -184,3 +184,9 @@ def test_disabled_and_filtered_functions_do_not_run(load: Load) -> None:
     assert [each.name for each in index.by_trigger("httpTrigger")] == ["three"]
     assert {each.name for each in index.functions if each.disabled} == {"one", "two"}
     assert {each.name for each in index.functions if each.filtered_out} == {"two", "four"}
+
+
+def test_a_name_asked_for_that_the_app_does_not_have_is_told(load: Load) -> None:
+    index = load("@app.route()\ndef one(req):\n    return 'x'\n", AzureFunctionsJobHost__functions__0="nosuch")
+    told = [text for _, _, text in start_up_lines(index, "api")]
+    assert "Asked to run the function 'nosuch' only, but the app has none of that name." in told

@@ -24,7 +24,8 @@ from devhost.durable.engine import Engine, Limits, UserCode
 from devhost.durable.episode import Execution
 from devhost.durable.events import Event
 from devhost.durable.scheduled import ReplaySettings
-from devhost.durable.store import ENTITY, Filter, StateTooNew, Store, Timer
+from devhost.durable.state_folder import StateTooNew
+from devhost.durable.store import ENTITY, Filter, Store, Timer
 from tests.clock import ManualClock, settle
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, 123456, tzinfo=UTC)
