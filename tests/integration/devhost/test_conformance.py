@@ -31,8 +31,8 @@ HTTP = "integration/devhost/test_http_golden.py::test_a_case_of_the_recorded_app
 HTTP_OWN = "integration/devhost/test_http_golden.py::test_a_case_with_an_app_of_its_own"
 API = "integration/devhost/test_golden_http_api.py::test_a_recorded_case"
 LIFE = "integration/devhost/test_golden_instances.py::test_an_instance_lives_as_recorded"
-PROTOCOL = "integration/devhost/test_golden_instances.py::test_an_orchestration_ends_as_recorded"
-BODIES = "integration/devhost/test_golden_instances.py::test_activities_and_entities_are_given_what_was_recorded"
+PROTOCOL = "integration/devhost/test_golden_orchestrations.py::test_an_orchestration_ends_as_recorded"
+BODIES = "integration/devhost/test_golden_orchestrations.py::test_activities_and_entities_are_given_what_was_recorded"
 EPISODES = "unit/devhost/test_golden_episodes.py::test_what_python_is_given_equals_the_recording"
 RECORDINGS = {
     INDEXING: ("01-indexing",),
@@ -49,7 +49,7 @@ QUEUES = "integration/devhost/test_queues_golden.py::"
 LISTENER = "unit/devhost/test_queue_listener.py::"
 CLI = "integration/devhost/test_cli.py::"
 HANGS = "integration/devhost/test_hangs.py::"
-INSTANCES = "integration/devhost/test_golden_instances.py::"
+ORCHESTRATIONS = "integration/devhost/test_golden_orchestrations.py::"
 OWN = "integration/devhost/test_conformance.py::"
 
 
@@ -185,7 +185,7 @@ CASES = [
     case(
         49,
         "An activity cut off by the end of the host runs again; the instance completes once.",
-        INSTANCES + "test_an_activity_cut_off_by_a_stop_runs_again",
+        ORCHESTRATIONS + "test_an_activity_cut_off_by_a_stop_runs_again",
         OWN + "test_an_activity_cut_off_by_kill_9_runs_again_and_the_instance_completes_once",
     ),
     case(50, "A changed orchestrator fails with `Non-Deterministic workflow detected:`.", LIFE, PROTOCOL),
