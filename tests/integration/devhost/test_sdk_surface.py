@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import azure.durable_functions as df
 import pytest
+from azure.durable_functions import DurableEntityContext, DurableOrchestrationClient, DurableOrchestrationContext
 
 from tests.clock import START
 from tests.integration.devhost.running_app import WEBHOOK, RunningApp, running
 
 APP = Path(__file__).parent / "sdk_app"
 SURFACE = {
-    "client": df.DurableOrchestrationClient,
-    "context": df.DurableOrchestrationContext,
-    "entity": df.DurableEntityContext,
+    "client": DurableOrchestrationClient,
+    "context": DurableOrchestrationContext,
+    "entity": DurableEntityContext,
 }
 
 
