@@ -100,6 +100,8 @@ class TaskHub:
             await self._rpc.cleanup()
         for store in (*self._stores.values(), self._nothing):
             store.close()
+        if self._folder is not None:
+            self._folder.close()
 
     async def _start_rpc(self) -> None:
         self._rpc = web.ServerRunner(web.Server(self._handle_rpc, access_log=None), access_log=None)

@@ -354,7 +354,7 @@ class TestLog:
         bench = make(
             "@app.route(route='{n}')\ndef f(req):\n    logging.info('said %s', 1)\n"
             "    logging.getLogger('azure.functions.x').warning('hidden')\n"
-            "    logging.getLogger('azure.core').info('shown')\n    logging.debug('too low')\n    return 'x'"
+            "    logging.getLogger('azure.core').warning('shown')\n    logging.debug('too low')\n    return 'x'"
         )
         await bench.run(details="Key: value")
         assert [(line.category, line.text) for line in bench.lines[2:-1]] == [
