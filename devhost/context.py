@@ -66,12 +66,14 @@ class RetryContext:
 class InvocationContext(func.Context):
     """The object that a parameter `context` receives."""
 
-    def __init__(self, function_name: str, function_directory: str, invocation_id: str) -> None:
+    def __init__(
+        self, function_name: str, function_directory: str, invocation_id: str, retry: RetryContext | None = None
+    ) -> None:
         self._function_name = function_name
         self._function_directory = function_directory
         self._invocation_id = invocation_id
         self._trace = TraceContext()
-        self._retry = RetryContext()
+        self._retry = retry or RetryContext()
 
     @property
     def function_name(self) -> str:

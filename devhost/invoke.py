@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.functions.meta import Datum
 
-from devhost.context import InvocationContext, OutValue
+from devhost.context import InvocationContext, OutValue, RetryContext
 from devhost.deadlines import Deadlines
 from devhost.logs import HostLog, Invocation, Level, current_invocation, thread_invocation
 from devhost.parameters import Parameter
@@ -104,6 +104,7 @@ class _Run:
     invocation: Invocation
     task: asyncio.Task[Any]
     expired: bool = False
+    retry: RetryContext | None = None
     began: datetime = field(kw_only=True)
 
     def expire(self) -> None:
@@ -150,6 +151,7 @@ class Invoker:
         reason: str,
         details: str | None = None,
         invocation_id: str | None = None,
+        retry: RetryContext | None = None,
     ) -> Datum | None:
         """Run `function` once with the trigger's value and give its result for the host, None if it has none.
 
@@ -159,6 +161,7 @@ class Invoker:
         """
         plan = self._plan(function)
         run = self._begin(function, invocation_id or str(uuid.uuid4()))
+        run.retry = retry
         token = current_invocation.set(run.invocation)
         self._log_begin(plan, run, reason, details)
         failure: FunctionFailed | None = None
@@ -261,7 +264,7 @@ class Invoker:
             arguments[name] = OutValue()
         if plan.takes_context:
             function = run.function
-            arguments["context"] = InvocationContext(function.name, function.directory, run.invocation.id)
+            arguments["context"] = InvocationContext(function.name, function.directory, run.invocation.id, run.retry)
         return arguments
 
     async def _call(self, plan: _Plan, run: _Run, arguments: dict[str, Any]) -> Any:

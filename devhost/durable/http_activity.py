@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,11 +33,19 @@ _CONTENT_HEADERS = frozenset(
 )
 
 
-class HttpActivity:
-    """Runs the requests of all orchestrators over one client session, opened with the first of them."""
+class TokenError(Exception):
+    """No token for a request could be had; the text says what to do."""
 
-    def __init__(self) -> None:
+
+class HttpActivity:
+    """Runs the requests of all orchestrators over one client session, opened with the first of them.
+
+    `token_of` gives the bearer token for a resource, such as `https://management.core.windows.net`.
+    """
+
+    def __init__(self, token_of: Callable[[str], Awaitable[str]] | None = None) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._token_of = token_of or token_of_this_machine
 
     async def close(self) -> None:
         if self._session is not None:
@@ -46,6 +54,10 @@ class HttpActivity:
     async def run(self, event_id: int, request_json: str, now: datetime) -> Event:
         """TaskCompleted with the response, or TaskFailed when there was none."""
         request: dict[str, Any] = json.loads(request_json)
+        try:
+            headers = await self._headers(request)
+        except TokenError as error:
+            return _failed(event_id, str(error), now)
         if self._session is None:
             # The .NET client gives up after 100 seconds, and keeps cookies, also those of addresses.
             self._session = aiohttp.ClientSession(
@@ -56,7 +68,7 @@ class HttpActivity:
                 request["method"],
                 request["uri"],
                 data=request.get("content"),
-                headers=_request_headers(request),
+                headers=headers,
                 # The .NET client sends neither of its own accord.
                 skip_auto_headers=("Accept", "Accept-Encoding"),
             ) as response:
@@ -74,6 +86,31 @@ class HttpActivity:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return _failed(event_id, str(error) or type(error).__name__, now)
         return events.task_completed(event_id, dump(answer), now)
+
+    async def _headers(self, request: dict[str, Any]) -> dict[str, str]:
+        headers = _request_headers(request)
+        source = request.get("tokenSource")
+        if source:
+            headers["Authorization"] = f"Bearer {await self._token_of(source['resource'])}"
+        return headers
+
+
+async def token_of_this_machine(resource: str) -> str:
+    """A token of whoever is signed in here: environment, managed identity, Azure CLI and the like."""
+    try:
+        # Half a second of import that only such requests need.
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
+    except ImportError:
+        raise TokenError("call_http with a token source needs the package azure-identity: install it.") from None
+    from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 - comes with azure-identity
+
+    async with DefaultAzureCredential() as credential:
+        try:
+            token = await credential.get_token(f"{resource.rstrip('/')}/.default")
+        except ClientAuthenticationError as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise TokenError(f"No token for {resource}: sign in with `az login` first. {reason}") from None
+    return token.token
 
 
 def _failed(event_id: int, text: str, now: datetime) -> Event:

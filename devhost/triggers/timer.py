@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from azure.functions.meta import Datum
 
+from devhost.context import RetryContext
 from devhost.invoke import FunctionFailed
 from devhost.triggers.ncrontab import Schedule, local_zone, parse
+from devhost.triggers.retries import RetryPolicy
 from devhost.triggers.timer_status import NEVER, TimerStatus, TimerStatuses
 from devhost.triggers.timestamps import local_and_utc, round_trip
 
@@ -88,6 +90,7 @@ class Timer:
         self._clock = clock
         self._statuses = statuses
         self._monitored = False
+        self._retries: RetryPolicy | None = None
         self._running = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -100,6 +103,7 @@ class Timer:
             log.warning("'%s' never runs: its schedule has no occurrence.", self._function.name)
             return
         trigger = self._function.trigger
+        self._retries = self._read_retries()
         self._monitored = trigger.get("useMonitor") is not False and self._schedule.monitored_at(now)
         status = self._restored(TimerStatus(last=NEVER, next=first, last_updated=NEVER), now)
         self._log_occurrences(now)
@@ -182,7 +186,26 @@ class Timer:
         }
         reason = f"Timer fired at {self._shown(fired)}"
         trigger = Datum(json.dumps(information), "json")
+        retry = 0
+        while not await self._succeeds(trigger, reason, details, retry):
+            retry += 1
+            if self._retries is None or not self._retries.allows(retry) or self._stopping:
+                return  # the invoker has logged it; the schedule goes on
+            await self._clock.sleep_until(self._clock.now() + self._retries.delay(retry))
+
+    async def _succeeds(self, trigger: Datum, reason: str, details: str | None, retry: int) -> bool:
+        most = self._retries.most if self._retries else 0
         try:
-            await self._invoker.invoke(self._function, trigger, reason=reason, details=details)
+            await self._invoker.invoke(
+                self._function, trigger, reason=reason, details=details, retry=RetryContext(retry, most)
+            )
         except FunctionFailed:
-            return  # the invoker has logged it; the schedule goes on, without a retry
+            return False
+        return True
+
+    def _read_retries(self) -> RetryPolicy | None:
+        try:
+            return RetryPolicy.of(self._function.retry_policy)
+        except ValueError as problem:
+            log.error("'%s' runs without retries: its retry policy can't be used: %s.", self._function.name, problem)
+            return None

@@ -268,3 +268,40 @@ async def test_a_run_that_outlasts_the_grace_is_cut_and_past_due_at_the_next_sta
     async with ticking(tmp_path, clock, code):
         (five,) = runs("five")
     assert five.past_due
+
+
+RETRIED = """
+from tests.integration.devhost.recorder import RECORDER
+
+@app.timer_trigger(arg_name="timer", schedule="0 0 * * * *", run_on_startup=True)
+@app.retry(
+    strategy="exponential_backoff", max_retry_count="3", minimum_interval="00:00:02", maximum_interval="00:00:05"
+)
+async def shaky(timer: func.TimerRequest, context):
+    retries = context.retry_context
+    record(("shaky", RECORDER.clock.now(), (retries.retry_count, retries.max_retry_count)))
+    raise RuntimeError("always")
+
+@app.timer_trigger(arg_name="timer", schedule="0 0 * * * *", run_on_startup=True)
+@app.retry(strategy="fixed_delay", max_retry_count="many", delay_interval="00:00:02")
+async def odd(timer: func.TimerRequest):
+    record(("odd", RECORDER.clock.now(), None))
+    raise RuntimeError("always")
+"""
+
+
+async def test_a_failing_timer_function_is_run_again_as_its_retry_policy_says(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ticking(tmp_path, clock, RETRIED):
+        await clock.advance(MINUTE)
+    tries = [(moment, tried) for name, moment, tried in RECORDER.records if name == "shaky"]
+    began = tries[0][0]
+    assert [((moment - began).total_seconds(), tried) for moment, tried in tries] == [
+        (0, (0, 3)),
+        (2, (1, 3)),
+        (6, (2, 3)),
+        (11, (3, 3)),
+    ]
+    assert [name for name, _, _ in RECORDER.records].count("odd") == 1
+    assert "max_retry_count must be a whole number from -1 on, not 'many'" in caplog.text
