@@ -30,7 +30,7 @@ from .failures import UserError
 from .http_activity import HttpActivity
 from .hub_options import HubOptions
 from .management import BadHubName, Call, Management, NoSuchConnection, Target, bad_argument, query_of, segments_of
-from .state_folder import StateFolder
+from .state_folder import StateError, StateFolder
 from .store import Store
 
 RPC_ADDRESS = "127.0.0.1"
@@ -68,8 +68,13 @@ class TaskHub:
         self._folder = StateFolder(state) if state is not None else None
         if self._folder is not None:
             self._folder.open()
-        self._stores = {self.options.name.lower(): Store(self._path(self.options.name))}
-        self.store = self._stores[self.options.name.lower()]
+        try:
+            self.store = Store(self._path(self.options.name))
+        except StateError:
+            if self._folder is not None:
+                self._folder.close()
+            raise
+        self._stores = {self.options.name.lower(): self.store}
         self._nothing = Store(None)
         code = self._user_code(index)
         self.engine = Engine(
