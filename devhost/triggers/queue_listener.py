@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_MOST_DOUBLINGS = 20  # 100 ms doubled so often is more than a day
+
+
 class Backoff:
     """The pause after an empty poll: from 100 ms on it doubles, give or take a fifth, up to `longest`."""
 
@@ -49,11 +52,10 @@ class Backoff:
         pause = SHORTEST_POLL
         if self._empty_polls:
             spread = random.uniform(0.8, 1.2)  # noqa: S311 - keeps listeners apart, guards nothing
-            pause += min(spread * 2 ** (self._empty_polls - 1), 1e6) * SHORTEST_POLL
-        if pause >= self._longest:
-            return self._longest
-        self._empty_polls += 1
-        return pause
+            pause += spread * 2 ** (self._empty_polls - 1) * SHORTEST_POLL
+        # Counted on at the bound, too: there the spread must not bring a shorter pause again.
+        self._empty_polls = min(self._empty_polls + 1, _MOST_DOUBLINGS)
+        return min(pause, self._longest)
 
 
 Outcome = Callable[[Delivery], Awaitable[None]]

@@ -425,7 +425,9 @@ async def test_what_outlasts_the_grace_is_cut_and_not_released(caplog: pytest.Lo
     ]
 
 
-def test_the_pause_doubles_up_to_its_bound_and_falls_back_after_a_message() -> None:
+@pytest.mark.parametrize("seed", range(50))
+def test_the_pause_doubles_up_to_its_bound_and_falls_back_after_a_message(seed: int) -> None:
+    random.seed(seed)
     backoff = Backoff(2 * SECOND)
     pauses = [backoff.next().total_seconds() for _ in range(8)]
     assert pauses[0] == 0.1
