@@ -14,7 +14,7 @@ from devhost.binding_checks import check_function
 from devhost.http.routing import check_routes, full_route, is_http
 from devhost.http.templates import BadTemplate, parse_template
 from devhost.logs import STARTUP_CATEGORY, Level
-from devhost.parameters import Parameter, Signature, read_signature
+from devhost.parameters import Signature, read_signature
 from devhost.settings import HostSettings
 from devhost.stacks import whole_text
 
@@ -54,16 +54,6 @@ class Function:
         if self.trigger_name is not None:
             return bool(binding["name"] == self.trigger_name)
         return bool(binding["type"].lower().endswith("trigger"))
-
-    @property
-    def input_types(self) -> Mapping[str, Parameter]:
-        """The parameters that take values in."""
-        return self.signature.inputs
-
-    @property
-    def output_types(self) -> Mapping[str, Parameter]:
-        """The parameters that get an `Out`."""
-        return self.signature.outputs
 
     @property
     def runs(self) -> bool:

@@ -44,7 +44,7 @@ class MissingConnection(SettingsError):
 @dataclass(frozen=True)
 class Connection:
     """A storage account: either a connection string (the emulator's short form already written out), or the
-    service addresses to be used with an identity (`client_id` and the rest as the app set them)."""
+    service addresses to be used with an identity (`credential` and `client_id` as the app set them)."""
 
     name: str
     connection_string: str | None = None
@@ -53,7 +53,6 @@ class Connection:
     table_service_uri: str | None = None
     credential: str | None = None
     client_id: str | None = None
-    tenant_id: str | None = None
 
 
 class HostSettings:
@@ -211,7 +210,6 @@ class HostSettings:
             table_service_uri=uris["table"],
             credential=self.setting(f"{key}:credential"),
             client_id=self.setting(f"{key}:clientId"),
-            tenant_id=self.setting(f"{key}:tenantId"),
         )
 
     def _read_host(self) -> dict[str, Any]:

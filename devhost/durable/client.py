@@ -34,17 +34,13 @@ class AlreadyExists(Exception):
 
 
 class WrongState(Exception):
-    """The operation does not fit the instance's status; `status` says which one it has."""
-
-    def __init__(self, text: str, status: str) -> None:
-        super().__init__(text)
-        self.status = status
+    """The operation does not fit the instance's status; the text says which one it has."""
 
 
 @dataclass
 class HubClient:
     """Operations on one task hub. `deliver` hands a committed transaction to the engine (nothing for a hub that
-    has none here); `forget` tells it to drop what it holds of an instance."""
+    has none here); `invalidate` tells it that an instance's row or history was rewritten."""
 
     store: Store
     clock: Clock
@@ -117,7 +113,6 @@ class HubClient:
             raise WrongState(
                 f"Cannot {verb} the orchestration instance {found.instance_id} because instance is in the "
                 f"{found.status} state.",
-                found.status,
             )
 
     def _existing(self, instance_id: str) -> Execution:
@@ -154,7 +149,6 @@ class HubClient:
             raise WrongState(
                 f'This orchestration has status {found.status}, but only orchestrations in the "Failed" state '
                 "can be rewound.",
-                found.status,
             )
         delivery = Delivery()
         with self.store.transaction():
@@ -190,7 +184,6 @@ class HubClient:
             raise WrongState(
                 "Only orchestrations in a terminal state can be purged, but the orchestration with instance ID "
                 f"{instance_id} has status {found.status}",
-                found.status,
             )
         await self._delete([instance_id])
 

@@ -49,14 +49,14 @@ def check_status_body(origin: str, instance_id: str, hub: Hub) -> dict[str, str]
     return {"id": instance_id, **urls}
 
 
-def client_json(origin: str, rpc_base: str, default_hub: str, hub: Hub) -> str:
+def client_json(origin: str, rpc_base: str, hub: Hub) -> str:
     """The text that a durableClient binding hands to the function, keys in the host's order."""
     webhook = origin + WEBHOOK
     create = f"{webhook}/orchestrators/{{functionName}}[/{{instanceId}}]"
     wait = "timeout={timeoutInSeconds}&pollingInterval={intervalInSeconds}&"
     return dump(
         {
-            "taskHubName": hub.name or default_hub,
+            "taskHubName": hub.name,
             "connectionName": None,
             "creationUrls": {
                 "createNewInstancePostUri": f"{create}?code={hub.key}",

@@ -35,7 +35,6 @@ MARK = f"INSERT INTO meta VALUES ('schema', '{SCHEMA_VERSION}');"  # noqa: S608 
 
 TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
 GET_META = "SELECT value FROM meta WHERE key = ?"
-PUT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
 _COLUMNS = (
     "instance_id, kind, execution_id, name, version, status, input, output, custom_status, created, updated, "

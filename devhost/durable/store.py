@@ -288,15 +288,6 @@ class Store:
         rows = self._db.execute(sql.ALL_TIMERS)
         return [Timer(_time(row[3]), row[0], row[1], row[2], _time(row[4])) for row in rows]
 
-    # --- the hub's own notes ------------------------------------------------------------------------------
-
-    def get_meta(self, key: str) -> str | None:
-        row = self._db.execute(sql.GET_META, (key,)).fetchone()
-        return row[0] if row else None
-
-    def put_meta(self, key: str, value: str) -> None:
-        self._db.execute(sql.PUT_META, (key, value))
-
 
 def _execution(row: tuple[Any, ...]) -> Execution:
     return Execution(

@@ -65,6 +65,8 @@ class TaskHub:
         self.options = HubOptions.of(settings)
         self._key = system_key
         self._http = HttpActivity()
+        code = self._user_code(index)
+        # From here on the folder is held: nothing that follows may fail without letting go of it.
         self._folder = StateFolder(state) if state is not None else None
         if self._folder is not None:
             self._folder.open()
@@ -76,7 +78,6 @@ class TaskHub:
             raise
         self._stores = {self.options.name.lower(): self.store}
         self._nothing = Store(None)
-        code = self._user_code(index)
         self.engine = Engine(
             self.store, code, clock, self.options.limits, self.options.replay, self._write_log, strict=strict
         )
@@ -129,7 +130,7 @@ class TaskHub:
         hub = self._settings.resolve(binding.get("taskHub") or self.options.name)
         connection = self._settings.resolve(binding.get("connectionName") or self.options.connection)
         target = links.Hub(hub, connection, self._key)
-        return links.client_json(self._origin(), self.rpc_base, self.options.name, target)
+        return links.client_json(self._origin(), self.rpc_base, target)
 
     def _origin(self) -> str:
         name = self._settings.environment.get("WEBSITE_HOSTNAME", "localhost:7071")

@@ -337,7 +337,7 @@ def test_a_state_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     Store(file).close()
     newer = sql.SCHEMA_VERSION + 1
     with closing(sqlite3.connect(file)) as database, database:
-        database.execute(sql.PUT_META, ("schema", str(newer)))
+        database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(newer),))
     before = file.read_bytes()
     assert refusal(app, state=str(state)) == (
         f"The state in {file} has version {newer}, this devhost knows {sql.SCHEMA_VERSION}. "

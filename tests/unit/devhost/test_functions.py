@@ -140,7 +140,7 @@ def test_output_annotations_of_queues(load: Load, annotation: str) -> None:
     )
     assert index.error is None
     converter = "generic" if "QueueMessage" not in annotation else "queue"
-    assert index.functions[0].output_types["out"].binding_type == converter
+    assert index.functions[0].signature.outputs["out"].binding_type == converter
 
 
 @pytest.mark.parametrize(
