@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import aiohttp
 from azure.functions.meta import Datum
 
 from devhost.clock import Clock, SystemClock
+from devhost.durable.engine import Engine
 from devhost.durable.taskhub import TaskHub
 from devhost.functions import AppIndex, Function, index_app, start_up_lines
 from devhost.http.cors import Cors
@@ -21,9 +24,10 @@ from devhost.http.server import HttpServer
 from devhost.invoke import Invoker
 from devhost.logs import STARTUP_CATEGORY, ConsoleCapture, HostLog, Level, LogLine, RecordHandler, Sink, default_levels
 from devhost.sdk_session import SdkSession
-from devhost.settings import HostSettings, SettingsError
+from devhost.settings import Connection, HostSettings, SettingsError
 from devhost.triggers.event_grid import EventGridWebhook
-from devhost.triggers.queue import QueueListeners
+from devhost.triggers.message_queue import QueueAccount
+from devhost.triggers.queue import QueueListeners, open_account
 from devhost.triggers.queue_output import send as send_to_queue
 from devhost.triggers.timer import TimerTriggers
 
@@ -38,6 +42,23 @@ class _Part(Protocol):
     async def stop(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a host is put together from; the test kit brings its own.
+
+    - `engine` makes the durable engine, `open_account` the queues that triggers and output bindings use.
+    - `sdk_session` gives the session by which the SDK reaches the host, None leaves that to the SDK.
+    - `listen` opens ports; without it the host is reached in memory.
+    - `loaded` is called with the host when the app is loaded and nothing of it runs yet.
+    """
+
+    engine: Callable[..., Engine] = Engine
+    open_account: Callable[[Connection], QueueAccount] = open_account
+    sdk_session: Callable[[], aiohttp.ClientSession] | None = None
+    listen: bool = True
+    loaded: Callable[[Host], None] | None = None
+
+
 class Host:
     """Runs the Functions app of `app_dir`.
 
@@ -48,6 +69,7 @@ class Host:
     - `environment` is set for the app on top of the process environment while the host runs.
     - `grace` is how long a stop waits for running functions before it cancels them.
     - `sink` takes the log instead of the console; with `capture_print` what the app prints goes there too.
+    - `parts` replaces what the host is put together from.
     - `strict` fails an instance that would wait for ever, such as for an activity that does not exist; the live
       host leaves it Running.
 
@@ -73,6 +95,7 @@ class Host:
         user_log_level: Level | None = None,
         capture_print: bool = False,
         strict: bool = False,
+        parts: Parts | None = None,
     ) -> None:
         self.app_dir = Path(app_dir).resolve()
         self.address = address
@@ -90,6 +113,7 @@ class Host:
         self._user_log_level = user_log_level
         self._capture_print = capture_print
         self._strict = strict
+        self._parts = parts or Parts()
         self._errors: list[str] = []
         self._started = contextlib.AsyncExitStack()
         self._undo = contextlib.ExitStack()
@@ -164,7 +188,7 @@ class Host:
 
     def _prepare(self) -> None:
         """All that needs no loop: settings, log, the app's functions."""
-        self.port = self.port or _free_port(self.address)
+        self.port = self.port or (_free_port(self.address) if self._parts.listen else 7071)
         self.settings = HostSettings(self.app_dir, extra=self._fixed_environment(), defaults=_DEFAULT_ENVIRONMENT)
         self._undo.callback(self.settings.restore)
         self._fail(self.settings.host_error)
@@ -224,7 +248,8 @@ class Host:
         self.state = "Error"
         self.index.host_error = self.error
         self._make_invoker(unlimited=True)
-        await self._start(HttpServer(self, self.address, self.port, cors=self._cors))
+        self.server = HttpServer(self, self.address, self.port, cors=self._cors, listen=self._parts.listen)
+        await self._start(self.server)
 
     async def _start_functions(self) -> None:
         self._make_invoker()
@@ -237,17 +262,24 @@ class Host:
             system_key=self.keys.extension_key("durabletask"),
             log=self.log,
             strict=self._strict,
+            engine=self._parts.engine,
+            listen=self._parts.listen,
         )
-        server = HttpServer(self, self.address, self.port, cors=self._cors)
+        self.server = server = HttpServer(self, self.address, self.port, cors=self._cors, listen=self._parts.listen)
         server.webhooks["durabletask"] = self.hub.handle
         server.webhooks["eventgrid"] = EventGridWebhook(self.index, self.invoker, self.clock).handle
         # The hub first: whoever finds the port open may start an instance at once. Queues and timers last:
         # what they run may call the app's own routes.
-        await self._start(SdkSession())
+        if self._parts.loaded is not None:
+            self._parts.loaded(self)
+        await self._start(SdkSession(self._parts.sdk_session))
         await self._start(self.hub)
         self.state = "Running"
         await self._start(server)
-        await self._start(QueueListeners(self.settings, self.index, self.invoker, self.clock))
+        listeners = QueueListeners(
+            self.settings, self.index, self.invoker, self.clock, open_account=self._parts.open_account
+        )
+        await self._start(listeners)
         timers = TimerTriggers(self.settings, self.index, self.invoker, self.clock, self._state_folder)
         await self._start(timers)
 
@@ -260,7 +292,7 @@ class Host:
         return self.hub.client_json(binding)
 
     async def _send_output(self, function: Function, binding: dict[str, Any], datum: Datum) -> None:
-        await send_to_queue(self.settings, function, binding, datum)
+        await send_to_queue(self.settings, function, binding, datum, open_account=self._parts.open_account)
 
     async def _start(self, part: _Part) -> None:
         # Noted before it is started: what broke off halfway has to be stopped too.

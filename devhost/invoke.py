@@ -31,6 +31,7 @@ _UNLIMITED: Final = timedelta(0)
 
 SendOutput = Callable[["Function", dict[str, Any], Datum], Awaitable[None]]
 ClientJson = Callable[[dict[str, Any]], str]
+Replacement = Callable[[dict[str, Any], Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 class FunctionFailed(Exception):
@@ -135,6 +136,7 @@ class Invoker:
         self._send_output = send_output
         self._log = log or HostLog(clock)
         self._plans: dict[Function, _Plan] = {}
+        self._replaced: dict[Function, Replacement] = {}
         self._pool = ThreadPoolExecutor(_thread_count(settings))
         limit = _UNLIMITED if unlimited else settings.timespan("functionTimeout", _UNLIMITED)
         self._deadlines = Deadlines(limit, clock) if limit > _UNLIMITED else None
@@ -177,6 +179,18 @@ class Invoker:
             current_invocation.reset(token)
             self._end(run)
             self._log_end(plan, run, failure)
+
+    def replace(self, function: Function, replacement: Replacement) -> None:
+        """Have `replacement` run in the place of the function's own code.
+
+        It is given the decoded arguments by name and a coroutine function that runs the function's own code with
+        them; what it returns is encoded as the function's result.
+        """
+        self._replaced[function] = replacement
+
+    def tasks(self) -> dict[asyncio.Task[Any], str]:
+        """The tasks in which functions run now, each with the function's name."""
+        return {run.task: run.function.name for run in self._runs.values()}
 
     async def drained(self) -> None:
         """Return when no function runs."""
@@ -268,6 +282,12 @@ class Invoker:
         return arguments
 
     async def _call(self, plan: _Plan, run: _Run, arguments: dict[str, Any]) -> Any:
+        replacement = self._replaced.get(run.function)
+        if replacement is not None:
+            return await replacement(arguments, lambda: self._call_own(plan, run, arguments))
+        return await self._call_own(plan, run, arguments)
+
+    async def _call_own(self, plan: _Plan, run: _Run, arguments: dict[str, Any]) -> Any:
         if plan.is_async:
             return await plan.call(**arguments)
         context = contextvars.copy_context()

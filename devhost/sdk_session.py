@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Final
+
+import aiohttp
 
 _MODULE: Final = "azure.durable_functions.models.utils.http_utils"
 
@@ -16,8 +19,15 @@ class SdkSession:
     has one) would get a session whose loop is gone.
     """
 
+    def __init__(self, opened: Callable[[], aiohttp.ClientSession] | None = None) -> None:
+        """`opened` gives the session for the SDK; without it the SDK opens one when an app first needs it."""
+        self._opened = opened
+
     async def start(self) -> None:
-        """Nothing to do: the SDK opens the session when an app first needs it."""
+        if self._opened is not None:
+            from azure.durable_functions.models.utils import http_utils  # noqa: PLC0415 - not every app is durable
+
+            http_utils._client_session = self._opened()
 
     async def stop(self) -> None:
         module = sys.modules.get(_MODULE)

@@ -164,6 +164,15 @@ class Engine:
             self._timer_added.set()
         self._pump()
 
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The episodes, entity batches and activities under way."""
+        return set(self._tasks)
+
+    def next_due(self) -> datetime | None:
+        """When the earliest durable timer is due."""
+        return self._timers.next_due()
+
     def forget(self, instance_id: str) -> None:
         """An instance was purged or replaced."""
         self._mailboxes.pop(instance_id, None)

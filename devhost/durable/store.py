@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,6 +88,8 @@ class Store:
         self._path = path
         self._db = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None)
         self._commit: asyncio.Future[None] | None = None
+        self._abandoned = False
+        self.before_commit: Callable[[], None] | None = None
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
@@ -112,8 +114,16 @@ class Store:
             )
 
     def close(self) -> None:
-        self.flush()
-        self._db.close()
+        if not self._abandoned:
+            self.flush()
+            self._db.close()
+
+    def abandon(self) -> None:
+        """Leave the file as the last commit left it, as a killed process does; nothing may use the store after that."""
+        if not self._abandoned:
+            self._abandoned = True
+            self._db.rollback()
+            self._db.close()
 
     # --- transactions -------------------------------------------------------------------------------------
 
@@ -146,6 +156,10 @@ class Store:
 
     def flush(self) -> None:
         """Commit now. A commit that fails is told to everyone who waits for it."""
+        if self.before_commit is not None and not self._abandoned and self._db.in_transaction:
+            self.before_commit()
+        if self._abandoned:
+            return  # who waits for the commit dies with the host
         waiting, self._commit = self._commit, None
         try:
             if self._db.in_transaction:

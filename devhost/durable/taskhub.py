@@ -43,7 +43,8 @@ CATEGORY = "Host.Triggers.DurableTask"
 
 class TaskHub:
     """`state` is the folder for the hub's file, None keeps it in memory; `system_key` opens the webhook.
-    `strict` fails instances that would wait for ever.
+    `strict` fails instances that would wait for ever. `engine` makes the engine. Without `listen` the rpc endpoint
+    opens no port: `rpc_server` is then reached in memory.
 
     Raises StateError when the state can't be used, SettingsError for a bad host.json.
     """
@@ -59,6 +60,8 @@ class TaskHub:
         system_key: str,
         log: HostLog,
         strict: bool = False,
+        engine: Callable[..., Engine] = Engine,
+        listen: bool = True,
     ) -> None:
         self._settings, self._invoker, self._clock, self._state = settings, invoker, clock, state
         self._log = log
@@ -78,11 +81,13 @@ class TaskHub:
             raise
         self._stores = {self.options.name.lower(): self.store}
         self._nothing = Store(None)
-        self.engine = Engine(
+        self.engine = engine(
             self.store, code, clock, self.options.limits, self.options.replay, self._write_log, strict=strict
         )
         self.client = self._client(self.store, self.engine.deliver, self.engine.invalidate)
         self._management = Management(self._target, code.entity_names, clock)
+        self.rpc_server = web.Server(self._handle_rpc, access_log=None)
+        self._listen = listen
         self._rpc: web.ServerRunner | None = None
         self.rpc_base = ""
 
@@ -110,8 +115,11 @@ class TaskHub:
             self._folder.close()
 
     async def _start_rpc(self) -> None:
-        self._rpc = web.ServerRunner(web.Server(self._handle_rpc, access_log=None), access_log=None)
+        self._rpc = web.ServerRunner(self.rpc_server, access_log=None)
         await self._rpc.setup()
+        if not self._listen:
+            self.rpc_base = f"http://{RPC_ADDRESS}:{RPC_PORT}{RPC_PREFIX}"
+            return
         ports = [RPC_PORT, *random.sample(range(30000, 31000), _RPC_TRIES)]
         for port in ports:
             site = web.TCPSite(self._rpc, RPC_ADDRESS, port)

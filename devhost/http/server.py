@@ -60,8 +60,10 @@ class HttpServer:
         cors: Cors | None = None,
         ssl_context: ssl.SSLContext | None = None,
         stop_seconds: float = 10.0,
+        listen: bool = True,
     ) -> None:
-        """`stop_seconds`: how long `stop` lets requests run on. Raises SettingsError for a limit that is no number."""
+        """`stop_seconds`: how long `stop` lets requests run on. Without `listen` no port is opened: `connections` is
+        then reached in memory. Raises SettingsError for a limit that is no number."""
         self.host = host
         self.port = port
         self.webhooks: dict[str, Webhook] = {}
@@ -74,6 +76,8 @@ class HttpServer:
         self._max_body = DEFAULT_BODY_LIMIT if failed else _body_limit(host)
         self._throttle = Throttle() if failed else _throttle(host)
         self._admin = Admin(host)
+        self.connections = Listener(self.handle, max_body=self._max_body)
+        self._listen = listen
         self._runner: web.ServerRunner | None = None
         self.map_routes()
 
@@ -84,8 +88,11 @@ class HttpServer:
 
     async def start(self) -> None:
         """Open the port. Raises OSError when it is taken."""
-        runner = web.ServerRunner(Listener(self.handle, max_body=self._max_body), shutdown_timeout=self._stop_seconds)
+        runner = web.ServerRunner(self.connections, shutdown_timeout=self._stop_seconds)
         await runner.setup()
+        if not self._listen:
+            self._runner = runner
+            return
         try:
             await web.TCPSite(runner, self._address, self.port, ssl_context=self._ssl_context).start()
         except OSError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from devhost.clock import Clock
 from devhost.triggers.queue_message import StoredMessage
 
 
@@ -37,6 +38,9 @@ class MessageQueue(Protocol):
 
     async def put(self, text: str) -> None:
         """Append a message; the queue is created when it is missing."""
+
+    async def idle(self, clock: Clock, until: datetime) -> None:
+        """After an empty poll: return when it is worth asking again, at the latest at `until`."""
 
 
 class QueueAccount(Protocol):

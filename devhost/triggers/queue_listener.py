@@ -136,7 +136,7 @@ class QueueListener:
                     self._backoff.reset()
                     await self._until_few_run()
                 else:
-                    await self._clock.sleep_until(self._clock.now() + self._backoff.next())
+                    await self._queue.idle(self._clock, self._clock.now() + self._backoff.next())
 
     @contextmanager
     def _resting(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from devhost.triggers.message_queue import MessageGoneError, QueueMissingError, 
 from devhost.triggers.queue_message import NO_EXPIRY, StoredMessage
 
 if TYPE_CHECKING:
+    from devhost.clock import Clock
     from devhost.settings import Connection
 
 
@@ -99,6 +100,9 @@ class StorageQueue:
             with _translated_errors(), contextlib.suppress(ResourceExistsError):
                 await self._client.create_queue()
             await self._send(text)
+
+    async def idle(self, clock: Clock, until: datetime) -> None:
+        await clock.sleep_until(until)
 
     async def _send(self, text: str) -> None:
         with _translated_errors():

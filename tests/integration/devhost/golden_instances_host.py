@@ -22,7 +22,7 @@ from azure.functions.durable_functions import ActivityTriggerConverter
 
 from devhost.durable.taskhub import TaskHub
 from devhost.host import Host
-from tests.clock import ManualClock, settle
+from devhost.testing.clock import VirtualClock, settle
 from tests.integration.devhost.golden_instances import GOLDEN
 
 WEBHOOK = "/runtime/webhooks/durabletask"
@@ -75,7 +75,7 @@ class GoldenHost:
     """A running app. `scratch` is where it keeps its notes, `clock` the time that it sees."""
 
     host: Host
-    clock: ManualClock
+    clock: VirtualClock
     naps: Naps
     scratch: Path
     session: aiohttp.ClientSession
@@ -193,7 +193,7 @@ async def golden_host(
     app: str, scratch: Path, *, state: Path | str = ":memory:", environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[GoldenHost]:
     """The recorded app `app` on a devhost of its own."""
-    clock, naps, logged = ManualClock(), Naps(), list[str]()
+    clock, naps, logged = VirtualClock(), Naps(), list[str]()
     fixed = {
         "GOLDEN_SCRATCH": str(scratch),
         "AzureWebJobs.on_event.Disabled": "true",

@@ -19,7 +19,7 @@ from devhost.http.server import HttpServer
 from devhost.invoke import Invoker
 from devhost.logs import HostLog, LogLine
 from devhost.settings import HostSettings
-from tests.clock import ManualClock
+from devhost.testing.clock import VirtualClock
 
 PATIENCE = 30.0
 
@@ -36,7 +36,7 @@ class ServedApp:
         clock: Clock | None = None,
         cors: Cors | None = None,
     ) -> None:
-        self.clock: Clock = clock or ManualClock()
+        self.clock: Clock = clock or VirtualClock()
         self.lines: list[LogLine] = []
         self.settings = HostSettings(app_dir, environment=dict(environment or {}))
         self.index: AppIndex = index_app(self.settings)

@@ -16,7 +16,7 @@ import aiohttp
 from devhost.durable.engine import Engine
 from devhost.host import MEMORY, Host
 from devhost.logs import LogLine
-from tests.clock import ManualClock, settle
+from devhost.testing.clock import VirtualClock, settle
 
 WEBHOOK = "/runtime/webhooks/durabletask"
 PATIENCE_SECONDS = 20
@@ -35,7 +35,7 @@ class Answer:
 @dataclass
 class RunningApp:
     host: Host
-    clock: ManualClock
+    clock: VirtualClock
     session: aiohttp.ClientSession
     lines: list[LogLine]
 
@@ -99,7 +99,7 @@ def _parsed(text: str) -> Any:
 @asynccontextmanager
 async def running(app_dir: Path, *, state: Path | str = MEMORY, **more: Any) -> AsyncIterator[RunningApp]:
     """The app of `app_dir` on a devhost of its own; `more` are further options of `Host`."""
-    clock, lines = ManualClock(), list[LogLine]()
+    clock, lines = VirtualClock(), list[LogLine]()
     host = Host(app_dir, port=0, state=state, clock=clock, grace=timedelta(0), sink=lines.append, **more)
     async with host, aiohttp.ClientSession() as session:
         yield RunningApp(host, clock, session, lines)

@@ -14,7 +14,7 @@ import pytest
 
 from devhost.host import MEMORY, Host
 from devhost.logs import LogLine
-from tests.clock import ManualClock, settle
+from devhost.testing.clock import VirtualClock, settle
 
 APP = """
 import asyncio, os
@@ -101,7 +101,7 @@ async def test_a_busy_port_leaves_nothing_running(app: Path) -> None:
 
 
 async def test_a_stop_waits_for_the_grace_then_cancels(app: Path) -> None:
-    clock = ManualClock()
+    clock = VirtualClock()
     host, lines = make(app, clock=clock, grace=timedelta(seconds=10))
     await host.start()
     request = asyncio.create_task(get(host, "/api/endless"))

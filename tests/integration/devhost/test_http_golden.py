@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from devhost.http.keys import HOST_KEYS
-from tests.clock import ManualClock
+from devhost.testing.clock import VirtualClock
 from tests.integration.devhost.http_host import Answered, ServedApp, write_app
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
@@ -174,7 +174,7 @@ async def play_throttling(case: dict[str, Any], folder: Path) -> None:
 
 async def play_timeout(case: dict[str, Any], folder: Path) -> None:
     write_app(folder, SLOW)
-    clock = ManualClock()
+    clock = VirtualClock()
     environment = {"AzureFunctionsJobHost__functionTimeout": "00:00:03"}
     async with ServedApp(folder, environment, clock=clock) as app:
         slow = app.function("slow").call.__globals__

@@ -19,10 +19,10 @@ from devhost.clock import SystemClock
 from devhost.invoke import FunctionFailed
 from devhost.triggers.queue_message import manual_metadata
 from tests.azurite import Azurite
-from tests.clock import START, ManualClock, settle
+from devhost.testing.clock import START, VirtualClock, settle
 from tests.integration.devhost.app_bench import AppBench, AwaitedLine, app_bench
 from tests.integration.devhost.recorder import RECORDER
-from tests.memory_queue import MemoryAccount
+from devhost.testing.queues import MemoryAccount
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "03-queues.json"
 CASES: dict[str, dict[str, Any]] = {
@@ -274,7 +274,7 @@ async def test_own_poison_queue(tmp_path: Path, storage: Storage, request_: Any,
 async def test_missing_queue(
     tmp_path: Path, storage: Storage, request_: Any, response: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = ManualClock()
+    clock = VirtualClock()
     app = listener_app(storage, "v-par", "record(msg.get_body())")
     with app_bench(tmp_path, app, storage=storage.connection_string, clock=clock) as bench:
         async with bench.listening():
@@ -338,7 +338,7 @@ async def test_run_without_a_message(tmp_path: Path, storage: Storage, request_:
 
 SLOW = """
 from datetime import timedelta
-from tests.clock import START
+from devhost.testing.clock import START
 from tests.integration.devhost.recorder import RECORDER
 
 @app.queue_trigger(arg_name="msg", queue_name="{queue}", connection="AzureWebJobsStorage")
@@ -354,7 +354,7 @@ async def replayed(
 ) -> MemoryAccount:
     """The queues after that long by the clock; what the app has recorded is with the RECORDER."""
     RECORDER.clear()
-    RECORDER.clock = clock = ManualClock()
+    RECORDER.clock = clock = VirtualClock()
     account = MemoryAccount(clock)
     account.create(queue, *texts)
     with app_bench(folder, SLOW.format(queue=queue, body=body), queues=queues, clock=clock) as bench:
@@ -404,7 +404,7 @@ async def test_eleven_minutes(tmp_path: Path, request_: Any, response: Any) -> N
 
 
 async def test_eleven_minutes_with_receipts_of_a_real_storage(tmp_path: Path, storage: Storage) -> None:
-    clock = ManualClock()
+    clock = VirtualClock()
     storage.send("v-busy", "YnVzeQ==")
     RECORDER.clock = clock
     body = "record(1); await clock.sleep_until(start + timedelta(seconds=660))"

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from azure.durable_functions import DurableEntityContext, DurableOrchestrationClient, DurableOrchestrationContext
 
-from tests.clock import START
+from devhost.testing.clock import START
 from tests.integration.devhost.running_app import WEBHOOK, RunningApp, running
 
 APP = Path(__file__).parent / "sdk_app"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from devhost.triggers.timer import TimerTriggers
-from tests.clock import START, ManualClock, settle
+from devhost.testing.clock import START, VirtualClock, settle
 from tests.integration.devhost.app_bench import AppBench, app_bench
 from tests.integration.devhost.recorder import RECORDER
 
@@ -61,16 +61,16 @@ async def unset(timer: func.TimerRequest):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock() -> VirtualClock:
     RECORDER.clear()
     # 3 s past a full minute: no schedule of the app is due at the very start.
-    RECORDER.clock = clock = ManualClock(START + 3 * SECOND + timedelta(milliseconds=500))
+    RECORDER.clock = clock = VirtualClock(START + 3 * SECOND + timedelta(milliseconds=500))
     return clock
 
 
 @asynccontextmanager
 async def ticking(
-    folder: Path, clock: ManualClock, code: str = APP, *, keep: bool = True, **settings: str
+    folder: Path, clock: VirtualClock, code: str = APP, *, keep: bool = True, **settings: str
 ) -> AsyncIterator[AppBench]:
     """The app with its timers running; the state is kept in `folder`."""
     with app_bench(folder / "app", code, settings=settings, clock=clock) as bench:
@@ -94,7 +94,7 @@ def seconds(name: str, since: datetime) -> list[float]:
     return [(at - since).total_seconds() for run, at, _ in RECORDER.records if run == name]
 
 
-async def test_what_a_function_gets(tmp_path: Path, clock: ManualClock) -> None:
+async def test_what_a_function_gets(tmp_path: Path, clock: VirtualClock) -> None:
     async with ticking(tmp_path, clock):
         await clock.advance(MINUTE)
     tick, span = runs("tick")[0], runs("span")[0]
@@ -105,7 +105,7 @@ async def test_what_a_function_gets(tmp_path: Path, clock: ManualClock) -> None:
         assert timer.schedule_status == recorded["schedule_status"]
 
 
-async def test_when_functions_run(tmp_path: Path, clock: ManualClock) -> None:
+async def test_when_functions_run(tmp_path: Path, clock: VirtualClock) -> None:
     began = clock.now()
     async with ticking(tmp_path, clock):
         await clock.advance(29 * SECOND)
@@ -118,7 +118,7 @@ async def test_when_functions_run(tmp_path: Path, clock: ManualClock) -> None:
         assert seconds("slow ended", began) == [7.5, 12.5, 17.5, 22.5, 27.5]
 
 
-async def test_schedules_that_can_not_be_read(tmp_path: Path, clock: ManualClock) -> None:
+async def test_schedules_that_can_not_be_read(tmp_path: Path, clock: VirtualClock) -> None:
     async with ticking(tmp_path, clock) as bench:
         for name in ("bad", "unset"):
             function = bench.index.function(name)
@@ -128,7 +128,7 @@ async def test_schedules_that_can_not_be_read(tmp_path: Path, clock: ManualClock
     assert runs("bad") + runs("unset") == []
 
 
-async def test_a_missed_occurrence_gives_one_run_at_the_next_start(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_missed_occurrence_gives_one_run_at_the_next_start(tmp_path: Path, clock: VirtualClock) -> None:
     async with ticking(tmp_path, clock):
         pass
     RECORDER.clear()
@@ -149,7 +149,7 @@ async def test_a_missed_occurrence_gives_one_run_at_the_next_start(tmp_path: Pat
     )
 
 
-async def test_no_past_due_run_when_nothing_was_missed(tmp_path: Path, clock: ManualClock) -> None:
+async def test_no_past_due_run_when_nothing_was_missed(tmp_path: Path, clock: VirtualClock) -> None:
     code = APP.replace(", run_on_startup=True, use_monitor=True)\nasync def five", ")\nasync def five")
     async with ticking(tmp_path, clock, code):
         assert runs("five") == []
@@ -162,7 +162,7 @@ async def test_no_past_due_run_when_nothing_was_missed(tmp_path: Path, clock: Ma
         assert len(runs("five")) == 1
 
 
-async def test_a_changed_schedule_is_not_past_due(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_changed_schedule_is_not_past_due(tmp_path: Path, clock: VirtualClock) -> None:
     code = APP.replace("run_on_startup=True, use_monitor", "use_monitor")
     async with ticking(tmp_path, clock, code):
         pass
@@ -173,7 +173,7 @@ async def test_a_changed_schedule_is_not_past_due(tmp_path: Path, clock: ManualC
     assert status["five"]["Next"] == "2026-11-23T20:20:00+00:00"
 
 
-async def test_without_a_state_folder_nothing_is_past_due(tmp_path: Path, clock: ManualClock) -> None:
+async def test_without_a_state_folder_nothing_is_past_due(tmp_path: Path, clock: VirtualClock) -> None:
     async with ticking(tmp_path, clock, keep=False):
         pass
     await clock.advance(12 * MINUTE)
@@ -183,7 +183,7 @@ async def test_without_a_state_folder_nothing_is_past_due(tmp_path: Path, clock:
 
 
 async def test_a_spoilt_state_file_is_named(
-    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "timers.json").write_text('{"five": {"Last": 5}}', encoding="utf-8")
@@ -192,7 +192,7 @@ async def test_a_spoilt_state_file_is_named(
     assert any("timers.json can't be read" in message for message in caplog.messages)
 
 
-async def test_the_log(tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log(tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "devhost")
     async with ticking(tmp_path, clock) as bench:
         announced = [message for message in caplog.messages if message.startswith("The next 5 occurrences")]
@@ -208,7 +208,7 @@ async def test_the_log(tmp_path: Path, clock: ManualClock, caplog: pytest.LogCap
 
 
 async def test_clock_times_are_those_of_the_zone_in_the_settings(
-    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "devhost")
     code = """
@@ -228,7 +228,7 @@ async def nightly(timer: func.TimerRequest):
 
 
 async def test_a_schedule_without_any_occurrence_is_named(
-    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     code = """
 @app.timer_trigger(arg_name="timer", schedule="0 0 0 30 2 *")
@@ -241,7 +241,7 @@ async def never(timer: func.TimerRequest):
     assert "'never' never runs: its schedule has no occurrence." in caplog.messages
 
 
-async def test_stopping_waits_for_a_run_and_keeps_its_status(tmp_path: Path, clock: ManualClock) -> None:
+async def test_stopping_waits_for_a_run_and_keeps_its_status(tmp_path: Path, clock: VirtualClock) -> None:
     code = APP.replace(
         '    described("five", timer)',
         """    described("five", timer)
@@ -256,7 +256,7 @@ async def test_stopping_waits_for_a_run_and_keeps_its_status(tmp_path: Path, clo
 
 
 async def test_a_run_that_outlasts_the_grace_is_cut_and_past_due_at_the_next_start(
-    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     code = APP.replace("run_on_startup=True, use_monitor", "use_monitor")
     endless = code.replace(
@@ -291,7 +291,7 @@ async def odd(timer: func.TimerRequest):
 
 
 async def test_a_failing_timer_function_is_run_again_as_its_retry_policy_says(
-    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with ticking(tmp_path, clock, RETRIED):
         await clock.advance(MINUTE)

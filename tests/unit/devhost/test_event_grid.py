@@ -18,7 +18,7 @@ from azure.functions.meta import Datum
 from devhost.functions import AppIndex, Function
 from devhost.invoke import FunctionFailed, Invoker
 from devhost.triggers.event_grid import EventGridWebhook
-from tests.clock import ManualClock
+from devhost.testing.clock import VirtualClock
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "03-queues.json"
 CASE = next(
@@ -59,7 +59,7 @@ def runs() -> Runs:
 
 @pytest.fixture
 async def client(runs: Runs) -> AsyncIterator[Client]:
-    webhook = EventGridWebhook(cast(AppIndex, runs), cast(Invoker, runs), ManualClock())
+    webhook = EventGridWebhook(cast(AppIndex, runs), cast(Invoker, runs), VirtualClock())
     app = web.Application()
     app.router.add_route("*", "/runtime/webhooks/eventgrid", webhook.handle)
     async with TestClient(TestServer(app)) as client:

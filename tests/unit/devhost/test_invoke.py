@@ -17,7 +17,7 @@ from devhost.functions import AppIndex, Function, index_app
 from devhost.invoke import FunctionFailed, Invoker
 from devhost.logs import HostLog, LogLine, RecordHandler
 from devhost.settings import HostSettings
-from tests.clock import ManualClock, settle
+from devhost.testing.clock import VirtualClock, settle
 
 # The SDK says once a process that activities should name the type of their input.
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was called:DeprecationWarning")
@@ -50,7 +50,7 @@ class Bench:
         self.settings = HostSettings(folder, environment=environment)
         self.index: AppIndex = index_app(self.settings)
         assert self.index.error is None, self.index.error
-        self.clock = ManualClock()
+        self.clock = VirtualClock()
         self.lines: list[LogLine] = []
         self.log = HostLog(self.clock, sink=self.lines.append)
         self.sent: list[tuple[str, Any, str | None]] = []

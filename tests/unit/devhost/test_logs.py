@@ -20,7 +20,7 @@ from devhost.logs import (
     RecordHandler,
     default_levels,
 )
-from tests.clock import ManualClock
+from devhost.testing.clock import VirtualClock
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ from tests.clock import ManualClock
 def test_the_longest_category_that_fits_decides(
     given: dict[str, Any], verbose: bool, category: str, least: Level
 ) -> None:
-    log = HostLog(ManualClock(), default_levels(given, verbose=verbose), lambda line: None)
+    log = HostLog(VirtualClock(), default_levels(given, verbose=verbose), lambda line: None)
     assert [level for level in Level if level < Level.NONE and log.is_enabled(category, level)] == [
         level for level in Level if least <= level < Level.NONE
     ]
 
 
 def test_a_level_for_users_records_goes_first() -> None:
-    log = HostLog(ManualClock(), sink=lambda line: None, user_level=Level.ERROR)
+    log = HostLog(VirtualClock(), sink=lambda line: None, user_level=Level.ERROR)
     assert not log.is_enabled("Function.f.User", Level.WARNING)
     assert log.is_enabled("Function.f", Level.INFORMATION)
 
@@ -79,7 +79,7 @@ def test_only_a_terminal_gets_colours() -> None:
 def test_what_is_printed_becomes_a_line_each() -> None:
     lines: list[LogLine] = []
     before = sys.stdout
-    capture = ConsoleCapture(HostLog(ManualClock(), sink=lines.append))
+    capture = ConsoleCapture(HostLog(VirtualClock(), sink=lines.append))
     capture.install()
     try:
         sys.stdout.write("a\nb")
@@ -105,7 +105,7 @@ def test_what_is_printed_becomes_a_line_each() -> None:
 )
 def test_records_outside_of_functions(logger: str, level: int, category: str | None) -> None:
     lines: list[LogLine] = []
-    handler = RecordHandler(HostLog(ManualClock(), sink=lines.append))
+    handler = RecordHandler(HostLog(VirtualClock(), sink=lines.append))
     handler.install()
     try:
         logging.getLogger(logger).log(level, "text")

@@ -22,8 +22,8 @@ from devhost.triggers.queue import has_poison_queue
 from devhost.triggers.queue_listener import Backoff, QueueListener
 from devhost.triggers.queue_message import StoredMessage
 from devhost.triggers.queue_options import QueueOptions
-from tests.clock import START, ManualClock, settle
-from tests.memory_queue import MemoryAccount, MemoryQueue
+from devhost.testing.clock import START, VirtualClock, settle
+from devhost.testing.queues import MemoryAccount, MemoryQueue
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -52,7 +52,7 @@ async def fail(run: Run) -> None:
 class Bench:
     """A listener on queue `q` whose function is `body`; `texts` are put into the queue before it starts."""
 
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: VirtualClock = field(default_factory=VirtualClock)
     body: Body = succeed
     runs: list[Run] = field(default_factory=list)
 

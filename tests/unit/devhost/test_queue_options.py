@@ -17,7 +17,7 @@ from devhost.invoke import Invoker
 from devhost.settings import Connection, HostSettings, SettingsError
 from devhost.triggers.queue import QueueListeners
 from devhost.triggers.queue_options import QueueOptions
-from tests.clock import ManualClock
+from devhost.testing.clock import VirtualClock
 
 
 def settings(folder: Path, environment: dict[str, str] | None = None, **queues: Any) -> HostSettings:
@@ -82,7 +82,7 @@ async def test_an_app_without_queues_opens_no_account(tmp_path: Path) -> None:
         raise AssertionError(connection)
 
     listeners = QueueListeners(
-        settings(tmp_path, batchSize=99), AppIndex(), cast(Invoker, None), ManualClock(), open_account=never
+        settings(tmp_path, batchSize=99), AppIndex(), cast(Invoker, None), VirtualClock(), open_account=never
     )
     await listeners.start()
     await listeners.stop()

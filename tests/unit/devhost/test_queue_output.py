@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from devhost.functions import Function
 from devhost.settings import HostSettings, MissingConnection
 from devhost.triggers.queue_output import LARGEST_MESSAGE, OutputError, messages, send
-from tests.clock import ManualClock
-from tests.memory_queue import MemoryAccount
+from devhost.testing.clock import VirtualClock
+from devhost.testing.queues import MemoryAccount
 
 FUNCTION = cast(Function, SimpleNamespace(name="f"))
 BINDING = {"type": "queue", "name": "out", "queueName": "Q-%SUFFIX%", "connection": "C"}
@@ -25,7 +25,7 @@ BINDING = {"type": "queue", "name": "out", "queueName": "Q-%SUFFIX%", "connectio
 
 @pytest.fixture
 def account() -> MemoryAccount:
-    return MemoryAccount(ManualClock())
+    return MemoryAccount(VirtualClock())
 
 
 async def sent(folder: Path, account: MemoryAccount, datum: Datum, encoding: str = "base64", **binding: Any) -> None:

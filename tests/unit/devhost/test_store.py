@@ -26,7 +26,7 @@ from devhost.durable.events import Event
 from devhost.durable.scheduled import ReplaySettings
 from devhost.durable.state_folder import StateTooNew
 from devhost.durable.store import ENTITY, Filter, Store, Timer
-from tests.clock import ManualClock, settle
+from devhost.testing.clock import VirtualClock, settle
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, 123456, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
@@ -153,7 +153,7 @@ async def no_http(event_id: int, request: str, now: datetime) -> Event:
 
 @asynccontextmanager
 async def running(
-    store: Store, clock: ManualClock, orchestrator: Callable[[str], Awaitable[str]] = waits
+    store: Store, clock: VirtualClock, orchestrator: Callable[[str], Awaitable[str]] = waits
 ) -> AsyncIterator[tuple[HubClient, list[str]]]:
     """A hub with one orchestrator, and its log."""
     log: list[str] = []
@@ -177,7 +177,7 @@ async def test_an_episode_that_could_not_be_saved_runs_again_with_the_next_messa
             fails_at_commit(refusable)  # in the transaction that the episode's will be part of
         return await waits(body)
 
-    async with running(refusable, ManualClock(), unlucky) as (client, log):
+    async with running(refusable, VirtualClock(), unlucky) as (client, log):
         instance_id = await client.start("o", None, None)
         await settle()
         assert any("FOREIGN KEY constraint failed" in line for line in log)
@@ -194,7 +194,7 @@ def shown(store: Store, instance_id: str) -> Execution:
 
 
 async def test_due_timers_that_could_not_be_saved_fire_a_little_later(refusable: Store) -> None:
-    clock = ManualClock()
+    clock = VirtualClock()
     async with running(refusable, clock) as (client, log):
         instance_id = await client.start("o", None, None)
         await settle()

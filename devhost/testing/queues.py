@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 
+from devhost.clock import Clock
+from devhost.testing.clock import VirtualClock
 from devhost.triggers.message_queue import MessageGoneError, QueueMissingError, StorageError
 from devhost.triggers.queue_message import StoredMessage
-from tests.clock import ManualClock
 
 _LIFETIME = timedelta(days=7)
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass
@@ -24,12 +31,19 @@ class _Kept:
 
 @dataclass
 class MemoryAccount:
-    """A `QueueAccount`. While `outage` is a text, every request fails with it; `requests` counts them all."""
+    """A `QueueAccount`. While `outage` is a text, every request fails with it; `requests` counts them all.
 
-    clock: ManualClock
+    With `wakes` an idle listener is woken by the next message instead of polling. `comes_twice` says of a message
+    that was dealt with whether it is delivered once more, as after a lost delete.
+    """
+
+    clock: VirtualClock
     outage: str | None = None
     requests: int = 0
     closed: bool = False
+    wakes: bool = False
+    comes_twice: Callable[[], bool] = _never
+    listeners: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
     queues: dict[str, dict[str, _Kept]] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=lambda: count(1))
 
@@ -47,11 +61,22 @@ class MemoryAccount:
 
     def put(self, name: str, text: str) -> None:
         now = self.clock.now()
-        self.queues[name][f"m{next(self.numbers)}"] = _Kept(text, inserted=now, visible=now)
+        self.queues.setdefault(name, {})[f"m{next(self.numbers)}"] = _Kept(text, inserted=now, visible=now)
+        self.wake(name)
+
+    def wake(self, name: str) -> None:
+        for listener in self.listeners.pop(name, []):
+            if not listener.done():
+                listener.set_result(None)
+
+    def next_visible(self, name: str) -> datetime | None:
+        """When the next message of a queue comes back that is hidden now."""
+        now = self.clock.now()
+        return min((kept.visible for kept in self.queues.get(name, {}).values() if kept.visible > now), default=None)
 
     def texts(self, name: str) -> list[str]:
         """All that lies in a queue, visible or not."""
-        return [kept.text for kept in self.queues[name].values()]
+        return [kept.text for kept in self.queues.get(name, {}).values()]
 
 
 class MemoryQueue:
@@ -79,12 +104,31 @@ class MemoryQueue:
 
     async def delete(self, message_id: str, pop_receipt: str) -> None:
         self._request()
-        self._kept(message_id, pop_receipt)
-        del self._account.queues[self._name][message_id]
+        kept = self._kept(message_id, pop_receipt)
+        if kept.dequeue_count == 1 and self._account.comes_twice():
+            kept.visible = self._account.clock.now()
+            self._account.wake(self._name)
+        else:
+            del self._account.queues[self._name][message_id]
 
     async def put(self, text: str) -> None:
         self._request()
         self._account.create(self._name, text)
+
+    async def idle(self, clock: Clock, until: datetime) -> None:
+        if not self._account.wakes:
+            await clock.sleep_until(until)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._account.listeners.setdefault(self._name, []).append(woken)
+        waits: set[asyncio.Future[None]] = {woken}
+        if (back := self._account.next_visible(self._name)) is not None:
+            waits.add(asyncio.ensure_future(clock.sleep_until(back)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _request(self) -> datetime:
         self._account.requests += 1
