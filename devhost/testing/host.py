@@ -62,7 +62,8 @@ class TestHost:
     - Time stands still until the test moves it (`advance`) or awaits a result, which skips to whatever is due next.
       Schedules of timer triggers are no reason to skip; they run when time moves over them.
     - `now` is where time begins, the present unless given; it is timezone-aware.
-    - `environment` is set for the app while the host runs, `state` is the folder for its instances, a temporary one
+    - `environment` is set for the app while the host runs; AzureWebJobsStorage, which nothing connects to unless the
+      app does, is the emulator's unless given. `state` is the folder for its instances, a temporary one
       unless given.
     - `bad_days` plays what a live host does on a bad day.
     - `forced_replay` gives every step of an orchestrator the same history twice and fails the test when it does
@@ -92,7 +93,7 @@ class TestHost:
         self.clock = VirtualClock(now or SystemClock().now())
         self.log: list[LogLine] = []
         self.deaths = 0
-        self._environment = dict(environment or {})
+        self._environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", **(environment or {})}
         self._dice = Dice(bad_days or BadDays())
         self._problems: list[Exception] | None = [] if forced_replay else None
         self._reported = leftovers == "fail"
@@ -150,10 +151,9 @@ class TestHost:
         )
         await host.start()
         self._host = host
-        if host.error is not None or host.index.error is not None:
-            reason = host.error or host.index.error
+        if (problem := _problem_of(host)) is not None:
             await self.stop()
-            raise RuntimeError(f"The app in {self.app_dir} can't be run: {reason}")
+            raise RuntimeError(f"The app in {self.app_dir} can't be tested: {problem}")
         self._session = aiohttp.ClientSession(connector=MemoryConnector(self._servers))
 
     async def stop(self) -> None:
@@ -417,6 +417,14 @@ class TestQueue:
 
     def _decoded(self, text: str) -> str:
         return base64.b64decode(text).decode() if self._base64 else text
+
+
+def _problem_of(host: Host) -> str | None:
+    """What keeps the app, or a function of it, from running. A live host goes on without the function."""
+    in_error = [
+        f"function '{one.name}' is in error: {' '.join(one.errors)}" for one in host.index.functions if one.errors
+    ]
+    return next((text for text in [host.error, host.index.error, *in_error] if text is not None), None)
 
 
 def _listed(names: list[str]) -> str:
