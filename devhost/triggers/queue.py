@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from devhost.clock import SystemClock
 from devhost.triggers.message_queue import QueueAccount
 from devhost.triggers.queue_listener import QueueListener
 from devhost.triggers.queue_options import QueueOptions
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from devhost.functions import AppIndex
     from devhost.invoke import Invoker
     from devhost.settings import Connection, HostSettings
+
+log = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=30)
 _POISON_SUFFIX = "-poison"
@@ -57,6 +61,11 @@ class QueueListeners:
         functions = self._index.by_trigger("queueTrigger")
         if not functions:
             return
+        if self._open_account is open_account and not isinstance(self._clock, SystemClock):
+            log.warning(
+                "Queue triggers poll a real storage account by a virtual clock: invisibility and time to live of its "
+                "messages pass in real time, whatever the clock says. devhost.testing.TestHost has queues in memory."
+            )
         options = QueueOptions.read(self._settings)
         for function in functions:
             name = self._settings.resolve(function.trigger["queueName"]).lower()

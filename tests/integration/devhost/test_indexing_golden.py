@@ -159,7 +159,7 @@ async def _loaded(case: dict[str, Any], folder: Path, monkeypatch: pytest.Monkey
     def sink(line: LogLine) -> None:
         lines.extend(line.text.split("\n"))
 
-    async def send(settings: object, function: Function, binding: dict[str, Any], datum: Datum) -> None:
+    async def send(settings: object, function: Function, binding: dict[str, Any], datum: Datum, **more: object) -> None:
         queued.append((binding["queueName"], datum.value))
 
     monkeypatch.setattr(host_module, "send_to_queue", send)
@@ -180,7 +180,7 @@ async def _loaded(case: dict[str, Any], folder: Path, monkeypatch: pytest.Monkey
 
 
 class _NoListeners:
-    def __init__(self, *parts: object) -> None:
+    def __init__(self, *parts: object, **more: object) -> None:
         pass
 
     async def start(self) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from devhost.triggers.timer import TimerTriggers
 from devhost.testing.clock import START, VirtualClock, settle
+from devhost.triggers.timer import TimerTriggers
 from tests.integration.devhost.app_bench import AppBench, app_bench
 from tests.integration.devhost.recorder import RECORDER
 

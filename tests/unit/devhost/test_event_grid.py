@@ -17,8 +17,8 @@ from azure.functions.meta import Datum
 
 from devhost.functions import AppIndex, Function
 from devhost.invoke import FunctionFailed, Invoker
-from devhost.triggers.event_grid import EventGridWebhook
 from devhost.testing.clock import VirtualClock
+from devhost.triggers.event_grid import EventGridWebhook
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "03-queues.json"
 CASE = next(

@@ -18,12 +18,12 @@ from azure.functions.meta import Datum
 
 from devhost.functions import Function
 from devhost.invoke import FunctionFailed, Invoker
+from devhost.testing.clock import START, VirtualClock, settle
+from devhost.testing.queues import MemoryAccount, MemoryQueue
 from devhost.triggers.queue import has_poison_queue
 from devhost.triggers.queue_listener import Backoff, QueueListener
 from devhost.triggers.queue_message import StoredMessage
 from devhost.triggers.queue_options import QueueOptions
-from devhost.testing.clock import START, VirtualClock, settle
-from devhost.testing.queues import MemoryAccount, MemoryQueue
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

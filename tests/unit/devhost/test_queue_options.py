@@ -15,9 +15,9 @@ import pytest
 from devhost.functions import AppIndex
 from devhost.invoke import Invoker
 from devhost.settings import Connection, HostSettings, SettingsError
+from devhost.testing.clock import VirtualClock
 from devhost.triggers.queue import QueueListeners
 from devhost.triggers.queue_options import QueueOptions
-from devhost.testing.clock import VirtualClock
 
 
 def settings(folder: Path, environment: dict[str, str] | None = None, **queues: Any) -> HostSettings:

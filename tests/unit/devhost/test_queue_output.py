@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from devhost.functions import Function
 from devhost.settings import HostSettings, MissingConnection
-from devhost.triggers.queue_output import LARGEST_MESSAGE, OutputError, messages, send
 from devhost.testing.clock import VirtualClock
 from devhost.testing.queues import MemoryAccount
+from devhost.triggers.queue_output import LARGEST_MESSAGE, OutputError, messages, send
 
 FUNCTION = cast(Function, SimpleNamespace(name="f"))
 BINDING = {"type": "queue", "name": "out", "queueName": "Q-%SUFFIX%", "connection": "C"}
