@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from devhost.histories.cli import add_commands as add_history_commands
 from devhost.logs import STARTUP_CATEGORY, Level
 from devhost.settings import SettingsError, read_local_settings
 
@@ -57,25 +58,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True, errors="backslashreplace")
-    refusal = next((name for name in _REFUSED if getattr(options, name)), None)
-    if refusal is not None:
-        return _give_up(f"{_option(refusal)} is not supported: {_REFUSED[refusal]}.")
-    for name, reason in _WITHOUT_EFFECT.items():
-        if getattr(options, name):
-            print(f"{_option(name)} has no effect: {reason}.")
     try:
-        app_dir = _app_folder(options.app)
-        if options.reload:
-            from devhost.reload import supervise  # noqa: PLC0415 - only with this option
-
-            return supervise([each for each in given if each != "--reload"], app_dir, print)
-        return _run(options, app_dir)
+        return int(options.run(options, given))
     except (_CommandError, SettingsError) as error:
         return _give_up(str(error))
     except OSError as error:
         return _give_up(f"The host can't start: {error}")
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _start(options: argparse.Namespace, given: Sequence[str]) -> int:
+    refusal = next((name for name in _REFUSED if getattr(options, name)), None)
+    if refusal is not None:
+        return _give_up(f"{_option(refusal)} is not supported: {_REFUSED[refusal]}.")
+    for name, reason in _WITHOUT_EFFECT.items():
+        if getattr(options, name):
+            print(f"{_option(name)} has no effect: {reason}.")
+    app_dir = _app_folder(options.app)
+    if options.reload:
+        from devhost.reload import supervise  # noqa: PLC0415 - only with this option
+
+        return supervise([each for each in given if each != "--reload"], app_dir, print)
+    return _run(options, app_dir)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -90,6 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="run the app of a folder",
         description="Run the Functions app of a folder. Ctrl-C stops it.",
     )
+    start.set_defaults(run=_start)
+    add_history_commands(commands)
     add = start.add_argument
     add("-p", "--port", type=_port, help=f"port to listen on (default {DEFAULT_PORT})")
     add("--address", help=f"address to listen on (default {DEFAULT_ADDRESS}; 0.0.0.0 for all)")
