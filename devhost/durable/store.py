@@ -122,6 +122,8 @@ class Store:
         """Leave the file as the last commit left it, as a killed process does; nothing may use the store after that."""
         if not self._abandoned:
             self._abandoned = True
+            if self._commit is not None:
+                self._commit.cancel()
             self._db.rollback()
             self._db.close()
 
@@ -149,6 +151,10 @@ class Store:
 
     def _commit_soon(self) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
+        if self._abandoned:
+            nothing: asyncio.Future[None] = loop.create_future()
+            nothing.cancel()
+            return nothing
         if self._commit is None:
             self._commit = loop.create_future()
             loop.call_soon(self.flush)

@@ -151,6 +151,7 @@ class TestHost:
         )
         await host.start()
         self._host = host
+        self._base64_queues = host.error is None and QueueOptions.read(host.settings).base64
         if (problem := _problem_of(host)) is not None:
             await self.stop()
             raise RuntimeError(f"The app in {self.app_dir} can't be tested: {problem}")
@@ -177,6 +178,7 @@ class TestHost:
         engine = host.hub.engine
         assert isinstance(engine, VirtualEngine)  # noqa: S101 - the kit has made it
         engine.kill()
+        _cut_connections(host)
         self.deaths += 1
         await self._session.close()
         await host.stop()
@@ -190,7 +192,8 @@ class TestHost:
         """
         if number < 1:
             raise ValueError(f"The commits are counted from 1, not {number}.")
-        store = self._running.hub.store
+        host = self._running
+        store = host.hub.store
         left = number
 
         def before_commit() -> None:
@@ -200,6 +203,7 @@ class TestHost:
                 store.before_commit = None
                 store.abandon()
                 self._dying = asyncio.get_running_loop().create_task(self._die_and_rise(), name="devhost dies")
+                _cut_connections(host)
 
         store.before_commit = before_commit
 
@@ -262,7 +266,7 @@ class TestHost:
 
     def queue(self, name: str) -> TestQueue:
         """A queue in memory, made when it is missing."""
-        return TestQueue(self._account, name.lower(), base64_text=QueueOptions.read(self._running.settings).base64)
+        return TestQueue(self._account, name.lower(), base64_text=self._base64_queues)
 
     # --- time ---------------------------------------------------------------------------------------------
 
@@ -367,7 +371,7 @@ class TestHost:
         return self._account
 
     def _servers(self) -> dict[int, Callable[[], asyncio.BaseProtocol]]:
-        if self._host is None:
+        if self._host is None or self._dying is not None:
             return {}
         return {self._host.port: self._host.server.connections, RPC_PORT: self._host.hub.rpc_server}
 
@@ -417,6 +421,14 @@ class TestQueue:
 
     def _decoded(self, text: str) -> str:
         return base64.b64decode(text).decode() if self._base64 else text
+
+
+def _cut_connections(host: Host) -> None:
+    """As the system does when a process dies: who waits for an answer learns that none will come."""
+    for server in (host.server.connections, host.hub.rpc_server):
+        for connection in server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _problem_of(host: Host) -> str | None:

@@ -31,4 +31,7 @@ class MemoryConnector(aiohttp.BaseConnector):
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(server, theirs)
         _, protocol = await loop.create_connection(lambda: ResponseHandler(loop), sock=ours)
+        if self._servers().get(req.url.port) is not server:
+            protocol.abort()
+            raise aiohttp.ClientConnectionError(f"The host at {req.url} died.")
         return protocol
