@@ -43,12 +43,14 @@ async def test_a_second_thought_overtakes_the_first(functions_host: TestHost) ->
 
 # [example: duplicate]
 @pytest.mark.functions_host(app_dir=PARCELS, bad_days=BadDays(duplicate_messages=True))
-async def test_a_message_that_comes_twice_delivers_twice(functions_host: TestHost) -> None:
-    deliver = functions_host.activity("deliver")
+async def test_a_message_that_comes_twice_ends_as_poison(functions_host: TestHost) -> None:
+    deliver = functions_host.activity("deliver").takes(timedelta(minutes=1))
     functions_host.queue("parcels").put({"number": "p1", "to": "Odesa"})
-    await functions_host.settle()
-    assert deliver.calls == ["Odesa", "Odesa"]
-    assert functions_host.queue("receipts").take_all() == ["receipt for p1", "receipt for p1"]
+    assert await functions_host.instance("p1").result() == "delivered to Odesa"
+    assert deliver.calls == ["Odesa"]
+    # `start_new` refused the second message each time: p1 was Running.
+    assert functions_host.queue("parcels-poison").take_all() == ['{"number": "p1", "to": "Odesa"}']
+    assert functions_host.queue("receipts").take_all() == ["receipt for p1"]
     functions_host.queue("openings").take_all()
 
 
