@@ -9,6 +9,8 @@ import pytest
 
 from tests.azurite import Azurite
 
+pytest_plugins = ["devhost.testing.plugin"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

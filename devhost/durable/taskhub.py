@@ -37,6 +37,7 @@ RPC_ADDRESS = "127.0.0.1"
 RPC_PORT = 17071
 RPC_PREFIX = "/durabletask/"
 _RPC_TRIES = 10
+_RPC_STOP_SECONDS = 0.1
 
 CATEGORY = "Host.Triggers.DurableTask"
 
@@ -115,7 +116,8 @@ class TaskHub:
             self._folder.close()
 
     async def _start_rpc(self) -> None:
-        self._rpc = web.ServerRunner(self.rpc_server, access_log=None)
+        # At a stop the engine has stopped before: what it has not answered by then it never will.
+        self._rpc = web.ServerRunner(self.rpc_server, access_log=None, shutdown_timeout=_RPC_STOP_SECONDS)
         await self._rpc.setup()
         if not self._listen:
             self.rpc_base = f"http://{RPC_ADDRESS}:{RPC_PORT}{RPC_PREFIX}"

@@ -22,10 +22,12 @@ class NeverEndsError(AssertionError):
 
 
 class InstanceFailedError(AssertionError):
-    """An instance whose result was asked for has not completed; `status` is how it ended instead."""
+    """An instance whose result was asked for has not completed; `status` is how it ended instead, `output` all that
+    it left: of a failure the text and, as on a live host, kilobytes of serialised exception after its first line."""
 
     def __init__(self, instance_id: str, status: str, output: str | None) -> None:
-        super().__init__(f"Instance '{instance_id}' ended as {status}: {output}")
+        first_line = (output or "without a reason").partition("\n")[0].rstrip()
+        super().__init__(f"Instance '{instance_id}' ended as {status}: {first_line}")
         self.status = status
         self.output = output
 

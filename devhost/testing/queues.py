@@ -100,7 +100,9 @@ class MemoryQueue:
     async def hide(self, message_id: str, pop_receipt: str, invisible: timedelta) -> str:
         now = self._request()
         kept = self._kept(message_id, pop_receipt)
-        return self._hidden(kept, now + invisible)
+        receipt = self._hidden(kept, now + invisible)
+        self._account.wake(self._name)  # an idle listener waits for the message to come back later than it now does
+        return receipt
 
     async def delete(self, message_id: str, pop_receipt: str) -> None:
         self._request()

@@ -29,7 +29,7 @@ class Waits:
         parts = [f"event '{name}'" for name in dict.fromkeys(self.events)] + self.tasks + self.timers
         text = "waits for " + ", ".join(parts) if parts else "waits for nothing that could come"
         if self.returned and self.timers:
-            text = "its function has returned, but it stays Running until what is still open ends: " + ", ".join(parts)
+            text = "has returned, but stays Running until what is still open ends: " + ", ".join(parts)
         return "; ".join([text, *self.other])
 
 

@@ -37,7 +37,7 @@ async def test_an_instance_that_still_runs_is_left_over(functions_app: Path) -> 
 
 
 async def test_a_timer_that_was_not_cancelled_is_left_over(functions_app: Path) -> None:
-    with pytest.raises(LeftoverError, match=r"its function has returned, but it stays Running until .* a timer due"):
+    with pytest.raises(LeftoverError, match=r"it has returned, but stays Running until .* a timer due"):
         async with TestHost(functions_app) as host:
             job = await host.start_orchestration("forgets_timer")
             await host.settle()
