@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from video_jobs import reports, storage
 ROOT = Path(__file__).resolve().parents[3]
 START = "/api/orchestrators/video_orchestrator"
 BODY: dict[str, Any] = {"blobURL": "http://127.0.0.1:1/videos/a.avi", "blobName": "videos/a.avi"}
+# Later than the real present, which the app reads for the time to live of its messages.
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SETTINGS = {"VideoStorage": "UseDevelopmentStorage=true"}
 
 
@@ -47,7 +50,7 @@ class Storage:
 @asynccontextmanager
 async def app_on_kit(**options: Any) -> AsyncIterator[tuple[TestHost, Storage]]:
     """The app on a TestHost with these options, and its storage."""
-    async with TestHost(ROOT, environment=SETTINGS, **options) as host:
+    async with TestHost(ROOT, environment=SETTINGS, now=NOW, **options) as host:
         taken_place = Storage(host)
         with (
             mock.patch.object(storage, "put", taken_place.put),

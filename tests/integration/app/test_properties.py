@@ -22,8 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from devhost.testing import BadDays, Response
 from tests.integration.app.kit import BODY, START, app_on_kit
 
-# After the deadline: the last look (1 s), a start that came late (3 s), two repeats of the notification (10 s).
-GRACE = timedelta(seconds=20)
+# The notification is repeated twice.
+REPEATS = timedelta(seconds=10)
+# After the deadline: the last look (1 s), a start that came late (3 s), the notification.
+GRACE = REPEATS + timedelta(seconds=10)
 # Each crash may hide what was under way for five minutes.
 GRACE_PER_CRASH = timedelta(minutes=5)
 # An event that the host has accepted may be a second on its way, and the deadline's timer a second early.
@@ -224,7 +226,10 @@ class AnyCourse(RuleBasedStateMachine):
         # Applied, or another report was: the job was decided by a worker already.
         if result["report"] is not None:
             return True
-        return sent.at > _deadline(self.host.instance(sent.job).row(), result) - ON_ITS_WAY
+        # What the host had accepted and not yet handed over when the job was decided.
+        if result["status"] == "timeout":
+            return sent.at > _deadline(self.host.instance(sent.job).row(), result) - ON_ITS_WAY
+        return sent.at > datetime.fromisoformat(result["finished_at"]) - REPEATS - ON_ITS_WAY
 
 
 def _deadline(row: Any, result: dict[str, Any]) -> datetime:
