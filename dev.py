@@ -1,4 +1,4 @@
-"""The one entry for people and CI: sets up what is needed, then runs demo, up, test or check.
+"""The one entry for people and CI: sets up what is needed, then runs demo, up, test, bench or check.
 
 Only the standard library, so that it runs before anything is installed.
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import checks, demo, tests, up
+from tools import bench, checks, demo, tests, up
 from tools.failures import Interrupted, PartFailed, SetupProblem
 from tools.installation import ROOT, Places, install_python_packages, install_storage_emulator
 from tools.supervisor import StopSignals, Supervisor
@@ -36,6 +36,7 @@ COMMANDS = {
         tests.run,
         passes_arguments_on=True,
     ),
+    "bench": Command("measure, side by side with peers", bench.add_options, bench.run),
     "check": Command("run the linters and the type checker", checks.add_options, checks.run, needs_storage=False),
 }
 

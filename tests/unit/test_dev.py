@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from doc import pictures
 from tests.notebooks import make_notebook
-from tools import checks, command_line, installation, parts
+from tools import bench, checks, command_line, installation, parts
 from tools.failures import SetupProblem
 from tools.installation import ROOT, Places
 from tools.supervisor import Part, Supervisor
@@ -203,3 +204,26 @@ def test_the_notebook_is_what_its_script_writes() -> None:
 def _imports(file: Path) -> Iterator[str]:
     for found in re.finditer(r"^(?:from|import) (\w+)", file.read_text("utf-8"), re.MULTILINE):
         yield found[1]
+
+
+def test_bench_lists_its_benchmarks_and_refuses_others(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "virtual_time.py").touch()
+    options = command_line.parser().parse_args(["bench", "--list"])
+    assert bench.run(options, places, Recorder(tmp_path)) == 0
+    with pytest.raises(SetupProblem, match="no benchmark nonsense; there are: virtual_time"):
+        bench.run(command_line.parser().parse_args(["bench", "nonsense"]), places, Recorder(tmp_path))
+
+
+def test_bench_installs_the_peers_apart_and_runs_each(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "virtual_time.py").touch()
+    recorder = Recorder(tmp_path)
+    bench.run(command_line.parser().parse_args(["bench"]), places, recorder)
+    assert "--target" in recorder.commands[0]
+    assert recorder.commands[1][1:] == ["-m", "bench.virtual_time"]
+
+
+def test_each_benchmark_can_be_loaded() -> None:
+    for file in (ROOT / "bench").glob("*.py"):
+        importlib.import_module(f"bench.{file.stem}" if file.stem != "__init__" else "bench")
