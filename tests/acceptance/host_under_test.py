@@ -30,6 +30,7 @@ MANAGEMENT = "/runtime/webhooks/durabletask"
 DEVHOST, FUNC = "devhost", "func"
 OPTION = "--functions-host"
 STORAGE_SETTING = "AzureWebJobsStorage"
+STORAGE_SETTINGS = (STORAGE_SETTING, "VideoStorage")
 # A real host takes 9 to 13 s on two cores, and longer when it fetches its extensions first.
 _START_SECONDS = {DEVHOST: 20, FUNC: 180}
 _PATIENCE = 30
@@ -132,8 +133,8 @@ class RunningHost:
 
 
 @contextmanager
-def running_app(app: str, choice: str, folder: Path, storage: str | None) -> Iterator[RunningHost]:
-    """The app of `tests/apps/<app>` on the chosen host: `devhost`, `func` or a URL.
+def running_app(app: str | Path, choice: str, folder: Path, storage: str | None) -> Iterator[RunningHost]:
+    """The app of `tests/apps/<app>`, or of a whole path, on the chosen host: `devhost`, `func` or a URL.
 
     `folder` takes the state and the log of a host that is started here; `storage` is the connection string of the
     storage for it. Skips when there is no `func`, or when the URL runs another app.
@@ -154,7 +155,7 @@ def _started(app_dir: Path, choice: str, folder: Path, storage: str | None) -> I
     command, cwd = _command(choice, app_dir, port, folder)
     # func takes the first `python` of the path as the one for the functions.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, **({STORAGE_SETTING: storage} if storage else {})}
+    environment = {**os.environ, "PATH": path, **(dict.fromkeys(STORAGE_SETTINGS, storage) if storage else {})}
     log_file = folder / "log.txt"
     with log_file.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -244,4 +245,5 @@ def _await_start(
 
 def _names(app_dir: Path) -> set[str]:
     """The functions of an app, all of which are named as in Python."""
-    return {name for file in app_dir.rglob("*.py") for name in _FUNCTION_NAME.findall(file.read_text("utf-8"))}
+    files = [app_dir / "function_app.py"] if app_dir == ROOT else app_dir.rglob("*.py")
+    return {name for file in files for name in _FUNCTION_NAME.findall(file.read_text("utf-8"))}
