@@ -23,25 +23,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns 0 when it was told to stop, 1 when it could not work, 2 on misuse."""
     parser = _parser()
     asked = parser.parse_args(arguments)
-    connection = asked.connection or _from_settings()
+    account = connect(parser, asked.connection)
+    stop = stop_on_signals()
+    loop = QueueLoop(account, Options(asked.visibility, asked.poll), stop)
+    try:
+        return _once(loop) if asked.once else run(loop)
+    finally:
+        account.close()
+
+
+def add_queue_options(parser: argparse.ArgumentParser) -> None:
+    """The options `connection`, `poll` and `visibility`, which every worker of ours has."""
+    parser.add_argument(
+        "--connection",
+        metavar="STRING",
+        help=f"connection string of the storage account (default: {' or '.join(SETTINGS)}, also from .env)",
+    )
+    parser.add_argument(
+        "--poll", type=_positive, default=2.0, metavar="SECONDS", help="pause when there is no request (2)"
+    )
+    parser.add_argument(
+        "--visibility",
+        type=_visibility,
+        default=60,
+        metavar="SECONDS",
+        help="how soon another worker gets the request when this one dies; renewed while it lives (60)",
+    )
+
+
+def connect(parser: argparse.ArgumentParser, connection: str | None) -> Account:
+    """Begin to log, and open the account of the connection string or of the settings; misuse ends with code 2."""
+    connection = connection or _from_settings()
     if not connection:
         parser.error(f"no storage account: give --connection or set {' or '.join(SETTINGS)}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("azure").setLevel(logging.WARNING)
     try:
-        account = Account.connect(connection)
+        return Account.connect(connection)
     except ValueError as error:
         parser.error(f"the connection string can't be used: {error}")
-    stop = threading.Event()
-    _stop_on_signals(stop)
-    loop = QueueLoop(account, Options(asked.visibility, asked.poll), stop)
-    try:
-        return _once(loop) if asked.once else _run(loop)
-    finally:
-        account.close()
 
 
-def _run(loop: QueueLoop) -> int:
+def run(loop: QueueLoop) -> int:
+    """Let the loop work until it is told to stop; returns 0."""
     logging.info("Waiting for requests; Ctrl-C or SIGTERM ends the worker")
     loop.run()
     logging.info("Stopped")
@@ -63,7 +87,10 @@ def _from_settings() -> str | None:
     return next((value for name in SETTINGS if (value := settings.get(name))), None)
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def stop_on_signals() -> threading.Event:
+    """The event that Ctrl-C and SIGTERM set from now on."""
+    stop = threading.Event()
+
     def on_signal(number: int, _: FrameType | None) -> None:
         stop.set()
         # The second one ends the process the hard way.
@@ -71,6 +98,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    return stop
 
 
 def _positive(text: str) -> float:
@@ -94,19 +122,5 @@ def _parser() -> argparse.ArgumentParser:
         "result.json and contact-sheet.jpg to the container video-results and reports to video-processed.",
     )
     parser.add_argument("--once", action="store_true", help="deal with one request, or find none, and end")
-    parser.add_argument(
-        "--connection",
-        metavar="STRING",
-        help=f"connection string of the storage account (default: {' or '.join(SETTINGS)}, also from .env)",
-    )
-    parser.add_argument(
-        "--poll", type=_positive, default=2.0, metavar="SECONDS", help="pause when there is no request (2)"
-    )
-    parser.add_argument(
-        "--visibility",
-        type=_visibility,
-        default=60,
-        metavar="SECONDS",
-        help="how soon another worker gets the request when this one dies; renewed while it lives (60)",
-    )
+    add_queue_options(parser)
     return parser

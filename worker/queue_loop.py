@@ -105,6 +105,10 @@ class QueueLoop:
         except ContractError as error:
             self._reject(message, error)
             return
+        self._work_on(request, message, lease)
+
+    def _work_on(self, request: ProcessingRequest, message: QueueMessage, lease: Lease) -> None:
+        """Bring a request to its end, after which its message is deleted; a subclass may do so in another way."""
         if request.deadline <= self._now():
             logging.warning(
                 "Job %s, attempt %d: dropped, its deadline was %s",

@@ -25,13 +25,13 @@ def processed(
         "frames": motion.frames,
         **urls,
     }
-    return {**_head(request, "PROCESSED", started, stopped), "details": details}
+    return {**head(request, "PROCESSED", started, stopped), "details": details}
 
 
 def failed(request: ProcessingRequest, started: datetime, stopped: datetime, error: VideoError) -> dict[str, Any]:
     """The report of a request that can't be done."""
     why = {"code": error.code, "message": str(error), "retryable": error.retryable}
-    return {**_head(request, "FAILED", started, stopped), "details": {}, "error": why}
+    return {**head(request, "FAILED", started, stopped), "details": {}, "error": why}
 
 
 def for_queue(report: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def for_queue(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "details": {**details, "segments": details["segments"][:MOST_SEGMENTS]}}
 
 
-def _head(request: ProcessingRequest, status: str, started: datetime, stopped: datetime) -> dict[str, Any]:
+def head(request: ProcessingRequest, status: str, started: datetime, stopped: datetime) -> dict[str, Any]:
+    """What every report begins with; `status` is PROCESSED or FAILED."""
     return {
         "instance_id": request.instance_id,
         "blobUrl": without_query(request.blob_url),

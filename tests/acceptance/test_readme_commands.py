@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.processes import DevPy, copy_of_project, places, run
+from tests.azurite import Azurite
 from tests.documents import DOCUMENTS, ROOT, blocks
 from tests.test_utils import DurableHelper
 from tools.parts import StoragePorts, free_ports, is_open
@@ -30,7 +31,8 @@ CHECK = "python dev.py check"
 START_JOB = 'curl -X POST "http://localhost:7071/api/orchestrators/video_orchestrator?instanceId=job-{}"'
 FUNC = "npx azurite"
 KERNEL = "python -m ipykernel install"
-BLOCKS = [DEMO, TEST, UP, UP_ALONE, CHECK, KERNEL, FUNC, START_JOB.format(1), START_JOB.format(2)]
+FAKE = "python -m worker.fake"
+BLOCKS = [DEMO, TEST, UP, UP_ALONE, CHECK, KERNEL, FUNC, FAKE, START_JOB.format(1), START_JOB.format(2)]
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,17 @@ def test_the_parts_beside_func_start_on_their_own(document: Path, tmp_path: Path
         once = [sys.executable, *shlex.split(worker)[1:], "--once"]
         assert supervisor.run(Part("worker", once, ROOT, environment)) == 0
     assert "There is no request" in (tmp_path / "logs" / "worker.log").read_text("utf-8")
+
+
+def test_the_misbehaving_worker_runs_until_it_is_stopped(azurite: Azurite) -> None:
+    (line,) = block(FAKE, ROOT / "doc" / "run-locally.md")
+    command = [sys.executable, *shlex.split(line)[1:], "--connection", azurite.connection_string]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr is not None
+        assert "Waiting for requests" in worker.stderr.readline()
+        worker.send_signal(signal.SIGINT)
+        assert "Stopped" in worker.communicate(timeout=60)[1]
+    assert worker.returncode == 0
 
 
 def test_the_kernel_of_the_notebook_is_installed_under_its_name(tmp_path: Path) -> None:

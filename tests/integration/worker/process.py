@@ -12,11 +12,11 @@ WAIT_SECONDS = 60
 
 
 class WorkerProcess:
-    """`python -m worker` as a context: gone at the end, whatever happens."""
+    """`python -m worker`, or another module of it, as a context: gone at the end, whatever happens."""
 
-    def __init__(self, connection_string: str, *options: str) -> None:
+    def __init__(self, connection_string: str, *options: str, module: str = "worker") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "--poll", "0.2", *options],
+            [sys.executable, "-m", module, "--poll", "0.2", *options],
             env={**os.environ, "VideoStorage": connection_string},
             stderr=subprocess.PIPE,
             text=True,
@@ -33,6 +33,10 @@ class WorkerProcess:
             assert line is not None, f"the worker ended without {text!r}:\n{''.join(self.log)}"
             if text in line:
                 return
+
+    def ended(self) -> int:
+        """Wait until the worker ends by itself; returns its exit code."""
+        return self._process.wait(WAIT_SECONDS)
 
     def kill(self) -> None:
         self._process.kill()

@@ -13,7 +13,7 @@ from video_jobs.contract import decode_report, decode_start
 
 ROOT = Path(__file__).parents[3]
 APP_FILES = [ROOT / "function_app.py", *sorted((ROOT / "video_jobs").glob("*.py"))]
-WORKER_FILES = sorted((ROOT / "worker").glob("*.py"))
+WORKER_FILES = sorted((ROOT / "worker").rglob("*.py"))
 
 LIST_FUNCTIONS = """
 import json, sys
@@ -84,7 +84,7 @@ def test_app_imports_nothing_of_devhost_worker_or_tests(path: Path) -> None:
     assert not {name for name in imports(path) if name.split(".")[0] in ("devhost", "worker", "tests", "tools")}
 
 
-@pytest.mark.parametrize("path", WORKER_FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", WORKER_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_worker_imports_only_the_contract(path: Path) -> None:
     ours = {name for name in imports(path) if name.split(".")[0] in ("devhost", "video_jobs", "tests", "tools")}
     assert all(name.startswith("video_jobs.contract.") for name in ours), ours

@@ -1,0 +1,1 @@
+"""A worker that misbehaves on purpose: it answers requests without looking at any video."""
