@@ -27,6 +27,11 @@ def send_processing_request(request: Dict[str, Any]) -> dict[str, Any]:  # noqa:
     return requests.publish(request)
 
 
+@app.activity_trigger(input_name="withdrawal")
+def withdraw_request(withdrawal: Dict[str, Any]) -> dict[str, Any]:  # noqa: UP006
+    return requests.withdraw(withdrawal)
+
+
 @app.activity_trigger(input_name="notification")
 def SendFailureNotification(notification: Dict[str, Any]) -> list[str]:  # noqa: N802, UP006 - dashboards know this name
     return notifications.notify(notification)
