@@ -236,7 +236,7 @@ def decode_cancel(body: bytes) -> Cancellation:
 
 def decode_cancel_event(data: Any) -> Cancellation:
     """The data of a cancel event, as an object (from curl), as text with JSON in it (from the SDK), or nothing."""
-    if data is None:
+    if data in (None, "null"):
         return Cancellation()
     return decode_cancel(_as_bytes(data) if isinstance(data, str) else msgspec.json.encode(data))
 
