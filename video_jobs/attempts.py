@@ -65,8 +65,7 @@ def _publish(job: Job, order: Order) -> Generator[Task, Any, None]:
         yield from job.race.until(job.now + pause, inbox.decided)
         if not inbox.decided():
             error = yield from _try_to_publish(job, order)
-    # A request may be on its way although sending it "failed": a report shows that it was.
-    if error is None or inbox.reported():
+    if error is None:
         job.published = inbox.attempt
     elif not inbox.decided():
         raise StepError(error.step, error.code, error.message)
@@ -115,8 +114,9 @@ def _wait(job: Job, order: Order) -> Generator[Task, Any, Outcome | None]:
 
 
 def _reported(job: Job, order: Order, report: Report) -> Outcome | None:
-    # A worker had the request: there is none to withdraw.
+    # A worker had the request, so there is none to withdraw; though sending it may have "failed", it was sent.
     job.receipt = None
+    job.published = job.inbox.attempt
     body = hide_secrets_in(report.body)
     if report.error is None:
         return Outcome("processed", report=body)

@@ -44,8 +44,8 @@ RESULT_KEYS = [
     "error",
     "notification",
 ]
-RECEIPT = {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}
-SENT = {"ok": True, "receipt": RECEIPT}
+RECEIPT: dict[str, Any] = {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}
+SENT: dict[str, Any] = {"ok": True, "receipt": RECEIPT}
 WITHDRAWN = {"ok": True, "withdrawn": True}
 NOTIFIED = ["queue"]
 

@@ -27,7 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was cal
 TIMEOUT = timedelta(seconds=360)
 # The last look, the pauses of publishing that began before the deadline, and the tries to tell somebody.
 GRACE = timedelta(seconds=60)
-STEP = timedelta(seconds=30)
 NAMES = ("processed", "PROCESSING_VIDEO_COMPLITED", "Processed")
 
 
@@ -68,7 +67,9 @@ def course(seed: int) -> dict[str, Any]:
     for _ in range(200):
         if reply.done:
             assert job.now <= START + TIMEOUT + GRACE
-            return ended(reply)
+            result = ended(reply)
+            assert result["attempts"] > 0 or result["report"] is None
+            return result
         events = [some_event(chance, reply.shown["attempt"]) for _ in range(chance.choice([0, 0, 1, 1, 2, 3]))]
         running, timers = reply.started(), reply.open_timers()
         after = timedelta(0)

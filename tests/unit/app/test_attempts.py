@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was cal
 
 PUBLISH = "send_processing_request"
 WITHDRAW = "withdraw_request"
-DOWN = {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue video-to-processing: no answer"}}
+DOWN: dict[str, Any] = {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue video-to-processing: no answer"}}
 RAISED = "Activity function 'x' failed:  TimeoutError: t"
 SECOND_RECEIPT = {**RECEIPT, "message_id": "m2"}
 
@@ -44,7 +44,8 @@ def publishing(**fields: Any) -> Instance:
 
 def failure(attempt: int | None = None, *, retryable: bool = True, **more: Any) -> dict[str, Any]:
     error = {"code": "no_space", "message": "the disk is full", "retryable": retryable}
-    return report("FAILED", error=error, **({"attempt": attempt} if attempt else {}), **more)
+    which: dict[str, Any] = {"attempt": attempt} if attempt else {}
+    return report("FAILED", error=error, **which, **more)
 
 
 def second_attempt(**fields: Any) -> Instance:

@@ -64,6 +64,14 @@ def test_cancel_while_publishing(sent: dict[str, Any]) -> None:
     cancelled(job, "publishing", withdrawn=sent == completed(0, SENT))
 
 
+def test_report_in_the_last_look_shows_that_the_request_was_sent() -> None:
+    job = publishing()
+    job.run(CANCEL)
+    job.finish(DOWN)
+    result = ended(job.run(raised("processed", report())))
+    assert (result["status"], result["attempts"]) == ("processed", 1)
+
+
 def test_cancel_before_the_first_episode() -> None:
     job = Instance()
     job.start(CANCEL)
