@@ -43,7 +43,7 @@ def withdraw(job: Job) -> Generator[Task, Any, None]:
     asked = {"instance_id": job.context.instance_id, "attempt": job.inbox.attempt, "receipt": job.receipt}
     try:
         done = yield job.context.call_activity(WITHDRAW, asked)
-        why = "" if done["ok"] else done["error"]["message"]
+        why = "" if done["ok"] else one_line(done["error"]["message"])
     except Exception as error:
         why = one_line(error)
     if why:
@@ -88,7 +88,7 @@ def _try_to_publish(job: Job, order: Order) -> Generator[Task, Any, JobError | N
     except Exception as error:
         return JobError("publishing", "unexpected", one_line(error))
     if not sent["ok"]:
-        return JobError("publishing", sent["error"]["code"], sent["error"]["message"])
+        return JobError("publishing", sent["error"]["code"], one_line(sent["error"]["message"]))
     job.receipt = sent["receipt"]
     return None
 

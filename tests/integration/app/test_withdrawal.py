@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -72,13 +72,11 @@ def test_queue_that_is_gone_holds_no_message(queue: QueueClient) -> None:
     assert not back(receipt)
 
 
-def test_receipt_that_storage_refuses_is_an_error(queue: QueueClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_account_that_refuses_us_is_an_error(
+    queue: QueueClient, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receipt = sent(queue)
-    wrong_key = "AccountKey=d3Jvbmc="
-    setting = ";".join(
-        wrong_key if part.startswith("AccountKey=") else part for part in os.environ["VideoStorage"].split(";")
-    )
-    monkeypatch.setenv("VideoStorage", setting)
+    monkeypatch.setenv("VideoStorage", re.sub("AccountKey=[^;]+", "AccountKey=d3Jvbmc=", azurite.connection_string))
     with pytest.raises(QueueError) as caught:
         back(receipt)
     assert caught.value.code == "storage_unavailable"

@@ -46,8 +46,13 @@ RESULT_KEYS = [
 ]
 RECEIPT: dict[str, Any] = {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}
 SENT: dict[str, Any] = {"ok": True, "receipt": RECEIPT}
+SECOND_RECEIPT = {**RECEIPT, "message_id": "m2"}
+DOWN: dict[str, Any] = {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue x: no answer"}}
+RAISED = "Activity function 'x' failed:  TimeoutError: t"
 WITHDRAWN = {"ok": True, "withdrawn": True}
 NOTIFIED = ["queue"]
+PUBLISH = "send_processing_request"
+WITHDRAW = "withdraw_request"
 
 
 def completed(task: int, result: Any) -> Event:
@@ -79,6 +84,12 @@ def report(status: str = "PROCESSED", **more: Any) -> dict[str, Any]:
         "details": {"segments": []},
         **more,
     }
+
+
+def failure(attempt: int | None = None, *, retryable: bool = True, **more: Any) -> dict[str, Any]:
+    error = {"code": "no_space", "message": "the disk is full", "retryable": retryable}
+    which: dict[str, Any] = {"attempt": attempt} if attempt else {}
+    return report("FAILED", error=error, **which, **more)
 
 
 @dataclass
@@ -286,9 +297,23 @@ def _names(actions: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-def waiting(**fields: Any) -> Instance:
-    """A job whose first request is published; `fields` are for its start."""
+def publishing(**fields: Any) -> Instance:
+    """A job whose first request is being published; `fields` are for its start."""
     job = Instance(json.dumps(json.dumps({**BODY, **fields})))
     job.start()
+    return job
+
+
+def waiting(**fields: Any) -> Instance:
+    """A job whose first request is published; `fields` are for its start."""
+    job = publishing(**fields)
     assert job.run(completed(0, SENT)).stage == "waiting"
+    return job
+
+
+def second_attempt(**fields: Any) -> Instance:
+    """A job that waits for the second of two attempts."""
+    job = waiting(maxAttempts=2, **fields)
+    assert job.run(raised("processed", failure(1))).stage == "publishing"
+    assert job.finish({"ok": True, "receipt": SECOND_RECEIPT}).shown["attempt"] == 2
     return job

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.unit.app.episodes import (
+    DOWN,
     NOTIFIED,
+    RAISED,
     SENT,
     START,
     WITHDRAWN,
@@ -16,11 +18,12 @@ from tests.unit.app.episodes import (
     completed,
     ended,
     failed,
+    failure,
     fired,
+    publishing,
     raised,
     report,
 )
-from tests.unit.app.test_attempts import DOWN, RAISED, failure, publishing
 
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was called without:DeprecationWarning")
 

@@ -1,6 +1,5 @@
 """Publishing with its retries, attempts and their reports, and the withdrawal of what nobody took."""
 
-import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -8,52 +7,32 @@ from typing import Any
 import pytest
 
 from tests.unit.app.episodes import (
-    BODY,
+    DOWN,
     JOB,
     NOTIFIED,
+    PUBLISH,
+    RAISED,
     RECEIPT,
+    SECOND_RECEIPT,
     SENT,
     START,
+    WITHDRAW,
     WITHDRAWN,
-    Instance,
     Reply,
     completed,
     ended,
     failed,
+    failure,
     fired,
+    publishing,
     raised,
     report,
+    second_attempt,
     stamp,
     waiting,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was called without:DeprecationWarning")
-
-PUBLISH = "send_processing_request"
-WITHDRAW = "withdraw_request"
-DOWN: dict[str, Any] = {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue video-to-processing: no answer"}}
-RAISED = "Activity function 'x' failed:  TimeoutError: t"
-SECOND_RECEIPT = {**RECEIPT, "message_id": "m2"}
-
-
-def publishing(**fields: Any) -> Instance:
-    job = Instance(json.dumps(json.dumps({**BODY, **fields})))
-    job.start()
-    return job
-
-
-def failure(attempt: int | None = None, *, retryable: bool = True, **more: Any) -> dict[str, Any]:
-    error = {"code": "no_space", "message": "the disk is full", "retryable": retryable}
-    which: dict[str, Any] = {"attempt": attempt} if attempt else {}
-    return report("FAILED", error=error, **which, **more)
-
-
-def second_attempt(**fields: Any) -> Instance:
-    """A job that waits for the second of two attempts."""
-    job = waiting(maxAttempts=2, **fields)
-    assert job.run(raised("processed", failure(1))).stage == "publishing"
-    assert job.finish({"ok": True, "receipt": SECOND_RECEIPT}).shown["attempt"] == 2
-    return job
 
 
 def attempts(reply: Reply) -> list[int]:

@@ -8,21 +8,26 @@ import pytest
 
 from tests.unit.app.episodes import (
     BODY,
+    DOWN,
     JOB,
     NOTIFIED,
+    RAISED,
     RECEIPT,
     SENT,
+    WITHDRAW,
     WITHDRAWN,
     Instance,
     completed,
     ended,
     failed,
+    failure,
     fired,
+    publishing,
     raised,
     report,
+    second_attempt,
     waiting,
 )
-from tests.unit.app.test_attempts import DOWN, RAISED, WITHDRAW, failure, publishing, second_attempt
 
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was called without:DeprecationWarning")
 
