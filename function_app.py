@@ -5,7 +5,7 @@ from typing import Any, Dict  # noqa: UP035 - the Python worker in Azure refuses
 import azure.durable_functions as df
 import azure.functions as func
 
-from video_jobs import notifications, orchestrator, reports, requests, starter
+from video_jobs import cancel, notifications, orchestrator, reports, requests, starter
 from video_jobs.durable import DurableApp, DurableClient, OrchestrationContext, Steps
 
 app: DurableApp = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -27,6 +27,11 @@ def send_processing_request(request: Dict[str, Any]) -> dict[str, Any]:  # noqa:
     return requests.publish(request)
 
 
+@app.activity_trigger(input_name="withdrawal")
+def withdraw_request(withdrawal: Dict[str, Any]) -> dict[str, Any]:  # noqa: UP006
+    return requests.withdraw(withdrawal)
+
+
 @app.activity_trigger(input_name="notification")
 def SendFailureNotification(notification: Dict[str, Any]) -> list[str]:  # noqa: N802, UP006 - dashboards know this name
     return notifications.notify(notification)
@@ -42,3 +47,9 @@ async def client_function(message: func.QueueMessage, client: DurableClient) -> 
 @app.durable_client_input(client_name="client")
 async def report_processed(req: func.HttpRequest, client: DurableClient) -> func.HttpResponse:
     return await reports.take_post(req, client)
+
+
+@app.route(route="jobs/{instanceId}/cancel", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def cancel_job(req: func.HttpRequest, client: DurableClient) -> func.HttpResponse:
+    return await cancel.cancel(req, client)

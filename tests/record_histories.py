@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HISTORIES = ROOT / "tests" / "data" / "histories"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 BODY: dict[str, Any] = {"blobURL": "http://127.0.0.1:10000/dev/videos/a.avi", "blobName": "videos/a.avi"}
-PUBLISH, NOTIFY = "send_processing_request", "SendFailureNotification"
+PUBLISH, WITHDRAW, NOTIFY = "send_processing_request", "withdraw_request", "SendFailureNotification"
 SENT = {
     "ok": True,
     "receipt": {"queue": "video-to-processing", "message_id": "m1", "pop_receipt": "p1"},
@@ -48,6 +48,19 @@ async def _garbage_first(host: TestHost, job: Instance) -> None:
     await job.raise_event("processed", _report(job))
 
 
+async def _second_attempt(host: TestHost, job: Instance) -> None:
+    error = {"code": "no_space", "message": "The disk is full", "retryable": True}
+    await job.raise_event("processed", _report(job, "FAILED", error=error, attempt=1))
+    await host.settle()
+    await job.raise_event("processed", _report(job, attempt=1))
+    await host.settle()
+    await job.raise_event("processed", _report(job, attempt=2))
+
+
+async def _cancelled(host: TestHost, job: Instance) -> None:
+    await job.raise_event("cancel", {"reason": "the wrong camera"})
+
+
 async def _nothing(host: TestHost, job: Instance) -> None:
     """Nobody reports."""
 
@@ -65,6 +78,14 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any], Play, bool]] = {
         _nothing,
         True,
     ),
+    "storage-down": (
+        BODY,
+        {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue video-to-processing: no answer"}},
+        _nothing,
+        True,
+    ),
+    "second-attempt": ({**BODY, "maxAttempts": 2}, SENT, _second_attempt, True),
+    "cancelled": (BODY, SENT, _cancelled, True),
     "bad-input": ({"blobURL": "ftp://a/b", "blobName": "b"}, SENT, _nothing, True),
     "still-waiting": (BODY, SENT, _nothing, False),
 }
@@ -76,6 +97,7 @@ async def record(folder: Path) -> None:
     for name, (body, published, play, awaited) in JOBS.items():
         async with TestHost(ROOT, now=NOW, leftovers="ignore", environment=_ENVIRONMENT) as host:
             host.activity(PUBLISH).returns(published)
+            host.activity(WITHDRAW).returns({"ok": True, "withdrawn": True})
             host.activity(NOTIFY).returns(["queue"])
             job = await host.start_orchestration("video_orchestrator", body, instance_id=name)
             await host.settle()

@@ -19,6 +19,7 @@ ORCHESTRATOR = "video_orchestrator"
 EVENT_NAME = "processed"
 # An existing notebook raises the same event by this name.
 OLDER_EVENT_NAME = "PROCESSING_VIDEO_COMPLITED"
+CANCEL_EVENT = "cancel"
 
 REQUEST_QUEUE = "video-to-processing"
 REPORT_QUEUE = "video-processed"
@@ -27,6 +28,7 @@ FAILED_QUEUE = "video-failed"
 
 MAX_START_BYTES = 32 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024
+MAX_CANCEL_BYTES = 1024
 MAX_REPORT_DEPTH = 64
 DEFAULT_TIMEOUT_SECONDS = 360
 MAX_TIMEOUT_SECONDS = 432_000
@@ -42,6 +44,7 @@ T = TypeVar("T")
 BlobName = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 TimeoutSeconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMEOUT_SECONDS)]
 MaxAttempts = Annotated[int, msgspec.Meta(ge=1, le=5)]
+CancelReason = Annotated[str, msgspec.Meta(max_length=1024)]
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -95,6 +98,12 @@ class Report(msgspec.Struct, frozen=True):
     attempt: int | None
     error: WorkerError | None
     body: dict[str, Any]
+
+
+class Cancellation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of a cancel, and the data of its event; `reason` is for people."""
+
+    reason: CancelReason | None = None
 
 
 class JobError(msgspec.Struct, frozen=True):
@@ -217,6 +226,19 @@ def decode_event(data: Any, instance_id: str) -> Report:
     if report.instance_id != instance_id:
         raise ContractError("breaks_contract", "the report names another job", "$.instance_id")
     return report
+
+
+def decode_cancel(body: bytes) -> Cancellation:
+    """The body of a cancel; it may be empty."""
+    text = _without_bom(body)
+    return _decode(text, Cancellation) if text else Cancellation()
+
+
+def decode_cancel_event(data: Any) -> Cancellation:
+    """The data of a cancel event, as an object (from curl), as text with JSON in it (from the SDK), or nothing."""
+    if data in (None, "null"):
+        return Cancellation()
+    return decode_cancel(_as_bytes(data) if isinstance(data, str) else msgspec.json.encode(data))
 
 
 def _as_bytes(text: str | bytes) -> bytes:

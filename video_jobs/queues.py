@@ -1,6 +1,7 @@
-"""Putting messages on the application's Storage Queues."""
+"""Putting messages on the application's Storage Queues, and taking one back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from azure.core.exceptions import AzureError
@@ -13,10 +14,12 @@ FOR_EVER = -1
 Receipt = dict[str, Any]
 # queue, text, seconds to live
 Send = Callable[[str, str, int], Receipt]
+# queue, message id, pop receipt
+TakeBack = Callable[[str, str, str], bool]
 
 
 class QueueError(Exception):
-    """A message could not be put on its queue; `code` for programs, the text is one line without secrets."""
+    """A queue could not be reached; `code` for programs, the text is one line without secrets."""
 
     def __init__(self, code: str, message: object) -> None:
         self.code = code
@@ -26,13 +29,30 @@ class QueueError(Exception):
 def send(queue: str, text: str, seconds_to_live: int) -> Receipt:
     """Put a message on a queue as plain text, creating the queue when it is missing.
 
-    Retried with back-off for about ten seconds. The receipt names the message well enough to withdraw it
+    Retried with back-off for about ten seconds. The receipt names the message well enough to take it back
     later: `queue, message_id, pop_receipt, inserted_at, expires_at`. Raises `QueueError`.
     """
     from video_jobs import storage  # noqa: PLC0415 - heavy: see there
 
-    try:
+    with _one_kind_of_error(queue):
         return storage.put(queue, text, seconds_to_live)
+
+
+def take_back(queue: str, message_id: str, pop_receipt: str) -> bool:
+    """Delete a message by the receipt of `send`; whether it was there and nobody had taken it yet.
+
+    Retried like `send`. Raises `QueueError`.
+    """
+    from video_jobs import storage  # noqa: PLC0415 - heavy: see there
+
+    with _one_kind_of_error(queue):
+        return storage.delete_untaken(queue, message_id, pop_receipt)
+
+
+@contextmanager
+def _one_kind_of_error(queue: str) -> Iterator[None]:
+    try:
+        yield
     except SettingError as error:
         raise QueueError("bad_setting", error) from error
     except AzureError as error:

@@ -13,14 +13,14 @@ from video_jobs.answers import answer, bad_request, refusal, too_large
 from video_jobs.contract import (
     EVENT_NAME,
     MAX_MESSAGE_BYTES,
-    ORCHESTRATOR,
     REJECTED_QUEUE,
     ContractError,
     Report,
     decode_report,
     utc_text,
 )
-from video_jobs.durable import DurableClient, InstanceStatus
+from video_jobs.delivery import RETRY_AFTER_SECONDS, WHY, Delivery, look_at, patiently, raise_event
+from video_jobs.durable import DurableClient
 from video_jobs.queues import FOR_EVER, Send
 from video_jobs.queues import send as send_to_queue
 from video_jobs.redaction import one_line
@@ -28,21 +28,8 @@ from video_jobs.settings import utc_now
 
 # maxDequeueCount of host.json: after the last try the host would move the message to a poison queue.
 MAX_TRIES = 5
-# How long an HTTP report waits for a job that is just starting: times half a second.
-HOLDS = 6
-HOLD_SECONDS = 0.5
-RETRY_AFTER_SECONDS = 5
 
 Reason = Literal["not_json", "nested_base64", "breaks_contract", "late", "pending", "unknown_job"]
-Delivery = Literal["delivered", "late", "pending", "unknown_job"]
-
-_ENDED = ("Completed", "Failed", "Terminated", "Canceled")
-_DECIDED_STAGES = ("withdrawing", "notifying")
-_WHY = {
-    "late": "The job has ended already",
-    "pending": "The job has not started yet",
-    "unknown_job": "There is no such job",
-}
 
 
 class NotYetDelivered(Exception):
@@ -69,7 +56,7 @@ async def take_message(
     delivery = await deliver(report, client)
     if delivery == "delivered":
         return
-    detail = f"{_WHY[delivery]}: {report.instance_id}"
+    detail = f"{WHY[delivery]}: {report.instance_id}"
     if delivery != "late" and (message.dequeue_count or 1) < MAX_TRIES:
         raise NotYetDelivered(detail)
     await _reject(delivery, detail, text, send, now)
@@ -94,14 +81,9 @@ async def take_post(
     except ContractError as error:
         return bad_request(error)
     try:
-        delivery = await deliver(report, client)
-        for _ in range(HOLDS):
-            if delivery not in ("pending", "unknown_job"):
-                break
-            await sleep(HOLD_SECONDS)
-            delivery = await deliver(report, client)
+        delivery = await patiently(lambda: deliver(report, client), ("pending", "unknown_job"), sleep)
         if delivery == "late":
-            await _reject("late", f"{_WHY['late']}: {report.instance_id}", body.decode(), send, now)
+            await _reject("late", f"{WHY['late']}: {report.instance_id}", body.decode(), send, now)
     except Exception as error:
         logging.error("A report for job %s could not be delivered: %s", report.instance_id, one_line(error))
         return _later("host_unavailable", "The report could not be delivered; send it again")
@@ -109,40 +91,22 @@ async def take_post(
 
 
 async def deliver(report: Report, client: DurableClient) -> Delivery:
-    """Raise the report to its job, if that runs.
-
-    The status is asked for first: the host accepts an event for a Pending job and may then drop it.
-    """
-    status = await client.get_status(report.instance_id)
-    if not status or status.name is None or status.name.lower() != ORCHESTRATOR:
-        return "unknown_job"
-    state = status.runtime_status.name if status.runtime_status else "Pending"
-    if state == "Pending":
-        return "pending"
-    if state in _ENDED or _stage(status) in _DECIDED_STAGES:
-        return "late"
-    try:
-        await client.raise_event(report.instance_id, EVENT_NAME, report.body)
-    except Exception as error:
-        # The SDK tells 410 from other failures only by the text; the job may end between the two calls.
-        if "is gone" in str(error):
-            return "late"
-        raise
-    logging.info("Job %s: the worker reported %s", report.instance_id, report.status)
-    return "delivered"
-
-
-def _stage(status: InstanceStatus) -> str | None:
-    shown = status.custom_status
-    return shown.get("stage") if isinstance(shown, dict) else None
+    """Raise the report to its job, if that runs."""
+    seen = await look_at(report.instance_id, client)
+    if seen.state != "running":
+        return seen.state
+    delivery = await raise_event(report.instance_id, EVENT_NAME, report.body, client)
+    if delivery == "delivered":
+        logging.info("Job %s: the worker reported %s", report.instance_id, report.status)
+    return delivery
 
 
 def _answer(delivery: Delivery, instance_id: str) -> func.HttpResponse:
     if delivery == "delivered":
         return answer(202, {"ok": True, "instance_id": instance_id})
     if delivery == "late":
-        return refusal(409, "late", f"{_WHY['late']}; the report was kept in the queue {REJECTED_QUEUE}")
-    return _later(delivery, f"{_WHY[delivery]}; send the report again")
+        return refusal(409, "late", f"{WHY['late']}; the report was kept in the queue {REJECTED_QUEUE}")
+    return _later(delivery, f"{WHY[delivery]}; send the report again")
 
 
 def _later(code: str, message: str) -> func.HttpResponse:

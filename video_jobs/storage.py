@@ -10,8 +10,8 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.queue import ExponentialRetry, QueueClient, QueueMessage
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import ExponentialRetry, QueueClient, QueueMessage, StorageErrorCode
 
 from video_jobs.settings import StorageAccount, storage_account
 
@@ -31,6 +31,19 @@ def put(queue: str, text: str, seconds_to_live: int) -> dict[str, Any]:
         _create(client)
         message = client.send_message(text, time_to_live=seconds_to_live)
     return _receipt(queue, message)
+
+
+def delete_untaken(queue: str, message_id: str, pop_receipt: str) -> bool:
+    """Delete a message unless it is gone or was taken, which changes its pop receipt; whether it was deleted."""
+    try:
+        _client(queue).delete_message(message_id, pop_receipt)
+    except ResourceNotFoundError:
+        return False
+    except HttpResponseError as error:
+        if getattr(error, "error_code", None) == StorageErrorCode.POP_RECEIPT_MISMATCH:
+            return False
+        raise
+    return True
 
 
 def close() -> None:

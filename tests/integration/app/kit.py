@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 from azure.core.exceptions import ServiceRequestError
 
 # Loaded before any host loads the app, which then keeps them: what is replaced here stays replaced.
 from devhost.testing import TestHost
-from video_jobs import reports, storage
+from video_jobs import delivery, storage
 
 ROOT = Path(__file__).resolve().parents[3]
 START = "/api/orchestrators/video_orchestrator"
 BODY: dict[str, Any] = {"blobURL": "http://127.0.0.1:1/videos/a.avi", "blobName": "videos/a.avi"}
 # Later than the real present, which the app reads for the time to live of its messages.
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+T = TypeVar("T")
 SETTINGS = {"VideoStorage": "UseDevelopmentStorage=true"}
 
 
@@ -32,17 +33,41 @@ class Storage:
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._numbers = count(1)
+        self._texts: dict[str, str] = {}
         self.outages = 0
 
     def put(self, queue: str, text: str, seconds_to_live: int) -> dict[str, Any]:
         """Called on a thread, as the app's code that talks to storage is."""
 
-        async def in_the_loop() -> dict[str, Any]:
+        def in_the_loop() -> dict[str, Any]:
+            self._host.queue(queue).put_raw(text)
+            message_id = f"m{next(self._numbers)}"
+            self._texts[message_id] = text
+            return {"queue": queue, "message_id": message_id, "pop_receipt": "p"}
+
+        return self._called(in_the_loop)
+
+    def delete_untaken(self, queue: str, message_id: str, pop_receipt: str) -> bool:
+        """A worker of these tests takes a message out of its queue at once."""
+
+        def in_the_loop() -> bool:
+            messages = self._host.queue(queue)
+            texts = messages.take_all()
+            found = self._texts[message_id] in texts
+            if found:
+                texts.remove(self._texts[message_id])
+            for text in texts:
+                messages.put_raw(text)
+            return found
+
+        return self._called(in_the_loop)
+
+    def _called(self, work: Callable[[], T]) -> T:
+        async def in_the_loop() -> T:
             if self.outages:
                 self.outages -= 1
                 raise ServiceRequestError("the storage is out of reach")
-            self._host.queue(queue).put_raw(text)
-            return {"queue": queue, "message_id": f"m{next(self._numbers)}", "pop_receipt": "p"}
+            return work()
 
         return asyncio.run_coroutine_threadsafe(in_the_loop(), self._loop).result()
 
@@ -54,7 +79,8 @@ async def app_on_kit(**options: Any) -> AsyncIterator[tuple[TestHost, Storage]]:
         taken_place = Storage(host)
         with (
             mock.patch.object(storage, "put", taken_place.put),
+            mock.patch.object(storage, "delete_untaken", taken_place.delete_untaken),
             # A report over HTTP for a job that has not started is held in real time.
-            mock.patch.object(reports, "HOLD_SECONDS", 0),
+            mock.patch.object(delivery, "HOLD_SECONDS", 0),
         ):
             yield host, taken_place

@@ -33,12 +33,14 @@ def test_the_host_finds_every_function_under_the_names_that_clients_use() -> Non
     index.unload()
     assert index.error is None
     assert {function.name: function.errors for function in index.functions} == {
+        "cancel_job": [],
         "client_function": [],
         "report_processed": [],
         "send_processing_request": [],
         "SendFailureNotification": [],
         "video_orchestration_starter": [],
         "video_orchestrator": [],
+        "withdraw_request": [],
     }
 
 

@@ -1,8 +1,10 @@
 """How the application's own messages reach real queues, where the worker finds them."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +15,7 @@ from video_jobs import storage
 from video_jobs.contract import REQUEST_QUEUE, decode_request
 from video_jobs.queues import FOR_EVER, QueueError, send
 from video_jobs.requests import publish
+from worker.queue_loop import Options, QueueLoop
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,30 @@ def test_published_request_is_what_the_worker_reads(bench: Bench, monkeypatch: p
     assert decode_request(message.content).blob_name == "v/ніч.avi"
     queue.delete_message(receipt["message_id"], receipt["pop_receipt"])
     assert bench.waiting() == 0
+
+
+def test_request_published_twice_is_done_once(bench: Bench, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VideoStorage", bench.connection_string)
+    now = datetime.now(UTC)
+    request: dict[str, Any] = {
+        "blobUrl": bench.upload(clip),
+        "blobName": "v/a.avi",
+        "posted": now.isoformat(),
+        "instance_id": uuid4().hex,
+        "attempt": 2,
+        "deadline": (now + timedelta(seconds=100)).isoformat(),
+        "reply_queue": "video-processed",
+    }
+    # A host that dies after the message is sent and before that is recorded calls the activity again.
+    first, second = publish(request), publish(request)
+    assert first["receipt"]["message_id"] != second["receipt"]["message_id"]
+    loop = QueueLoop(bench.account, Options(), threading.Event())
+    assert loop.once()
+    bench.account.container("videos").delete_blob(request["blobUrl"].rpartition("/")[2])
+    assert loop.once()
+    told, again = bench.reports()
+    assert told == again
+    assert (told["status"], told["attempt"]) == ("PROCESSED", 2)
 
 
 def test_missing_queue_is_created(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

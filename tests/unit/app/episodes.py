@@ -32,6 +32,29 @@ def event(kind: int, **fields: Any) -> Event:
     return {"EventType": kind, **fields, "EventId": -1, "IsPlayed": False, "Timestamp": stamp(START)}
 
 
+RESULT_KEYS = [
+    "status",
+    "instance_id",
+    "blobName",
+    "blobUrl",
+    "attempts",
+    "requested_at",
+    "finished_at",
+    "report",
+    "error",
+    "notification",
+]
+RECEIPT: dict[str, Any] = {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}
+SENT: dict[str, Any] = {"ok": True, "receipt": RECEIPT}
+SECOND_RECEIPT = {**RECEIPT, "message_id": "m2"}
+DOWN: dict[str, Any] = {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue x: no answer"}}
+RAISED = "Activity function 'x' failed:  TimeoutError: t"
+WITHDRAWN = {"ok": True, "withdrawn": True}
+NOTIFIED = ["queue"]
+PUBLISH = "send_processing_request"
+WITHDRAW = "withdraw_request"
+
+
 def completed(task: int, result: Any) -> Event:
     return event(5, TaskScheduledId=task, Result=json.dumps(result))
 
@@ -63,12 +86,19 @@ def report(status: str = "PROCESSED", **more: Any) -> dict[str, Any]:
     }
 
 
+def failure(attempt: int | None = None, *, retryable: bool = True, **more: Any) -> dict[str, Any]:
+    error = {"code": "no_space", "message": "the disk is full", "retryable": retryable}
+    which: dict[str, Any] = {"attempt": attempt} if attempt else {}
+    return report("FAILED", error=error, **which, **more)
+
+
 @dataclass
 class Reply:
     """What the orchestrator answered in one episode."""
 
     state: dict[str, Any]
     events: list[Event]
+    instance: "Instance"
 
     @property
     def done(self) -> bool:
@@ -81,8 +111,14 @@ class Reply:
         return output
 
     @property
+    def shown(self) -> dict[str, Any]:
+        """The custom status."""
+        shown: dict[str, Any] = self.state["customStatus"]
+        return shown
+
+    @property
     def stage(self) -> str:
-        return str(self.state["customStatus"]["stage"])
+        return str(self.shown["stage"])
 
     @property
     def actions(self) -> list[dict[str, Any]]:
@@ -96,6 +132,19 @@ class Reply:
     def called(self, name: str) -> list[Any]:
         """The inputs of the calls of an activity."""
         return [json.loads(atom["input"]) for atom in self._atoms() if atom.get("functionName") == name]
+
+    def started(self) -> list[int]:
+        """The event ids of the activities that run."""
+        ended = {event["TaskScheduledId"] for event in self.events if event["EventType"] in (5, 6)}
+        return [number for number, atom in self._numbered() if atom["actionType"] in (0, 1) and number not in ended]
+
+    def names(self) -> dict[int, str]:
+        """The activities that were started, by event id."""
+        return {number: atom["functionName"] for number, atom in self._numbered() if "functionName" in atom}
+
+    def fires_at(self, timer: int) -> datetime:
+        """When a timer is due."""
+        return datetime.fromisoformat(dict(self._numbered())[timer]["fireAt"])
 
     def open_timers(self) -> list[int]:
         """The event ids of the timers that have neither fired nor been cancelled."""
@@ -158,6 +207,11 @@ class Instance:
     now: datetime = START
     history: list[Event] = field(default_factory=list)
 
+    @property
+    def last(self) -> Reply:
+        """What the orchestrator answered last."""
+        return self._episode(self.history)
+
     def start(self, *events: Event) -> Reply:
         execution = {
             "OrchestrationInstance": {"InstanceId": JOB, "ExecutionId": "e"},
@@ -168,11 +222,45 @@ class Instance:
     def run(self, *events: Event, after: timedelta = timedelta(0)) -> Reply:
         self.now += after
         self.history += [self._mark(12), *({**each, "Timestamp": stamp(self.now)} for each in events)]
+        reply = self._episode(self.history)
+        self.history.append(self._mark(13))
+        for each in self.history:
+            each["IsPlayed"] = each["EventType"] in (0, 5, 6, 11, 15)
+        return reply
+
+    @property
+    def activity(self) -> int:
+        """The event id of the one activity that runs."""
+        (number,) = self.last.started()
+        return number
+
+    @property
+    def timer(self) -> int:
+        """The event id of the one open timer."""
+        (number,) = self.last.open_timers()
+        return number
+
+    def finish(self, result: Any) -> Reply:
+        """The running activity returns."""
+        return self.run(completed(self.activity, result))
+
+    def fire(self, after: timedelta) -> Reply:
+        """The open timer fires."""
+        return self.run(fired(self.timer), after=after)
+
+    def replayed(self) -> Iterator[Reply]:
+        """What the orchestrator answers when the host knows only the first so many events: it may have died
+        before the next were committed, and whatever came in one episode may have come in several.
+        """
+        for length in range(2, len(self.history) + 1):
+            yield self._episode(self.history[:length])
+
+    def _episode(self, history: list[Event]) -> Reply:
         body = {
-            "history": self.history,
+            "history": history,
             "input": json.loads(self.given),
             "instanceId": JOB,
-            "isReplaying": len(self.history) > 2,
+            "isReplaying": len(history) > 2,
             "parentInstanceId": None,
             "upperSchemaVersion": 1,
             "upperSchemaVersionNew": 3,
@@ -181,11 +269,51 @@ class Instance:
             "defaultHttpAsyncRequestSleepTimeMillseconds": 30000,
         }
         state = json.loads(Orchestrator.create(self.orchestrator)(json.dumps(body)))
-        reply = Reply(state, list(self.history))
-        self.history.append(self._mark(13))
-        for each in self.history:
-            each["IsPlayed"] = each["EventType"] in (0, 5, 6, 11, 15)
-        return reply
+        return Reply(state, list(history), self)
 
     def _mark(self, kind: int) -> Event:
         return {**event(kind), "Timestamp": stamp(self.now)}
+
+
+def ended(reply: Reply) -> dict[str, Any]:
+    """The result, with all that must hold of every ended job and of the way to its end."""
+    assert list(reply.output) == RESULT_KEYS
+    assert reply.open_timers() == [], "an uncancelled timer keeps the instance running"
+    assert reply.unreached() == [], "the host would never come to these actions"
+    for earlier in reply.instance.replayed():
+        names, final = _names(earlier.actions), _names(reply.actions)
+        assert names == final[: len(names)], "a replay took another way"
+        assert earlier.started() or not earlier.unreached(), "the host waits for nothing that will end"
+    return reply.output
+
+
+def _names(actions: list[dict[str, Any]]) -> list[Any]:
+    """The actions without what may change later: whether a timer is cancelled."""
+    return [
+        _names(action["compoundActions"])
+        if "compoundActions" in action
+        else {key: value for key, value in action.items() if key != "isCanceled"}
+        for action in actions
+    ]
+
+
+def publishing(**fields: Any) -> Instance:
+    """A job whose first request is being published; `fields` are for its start."""
+    job = Instance(json.dumps(json.dumps({**BODY, **fields})))
+    job.start()
+    return job
+
+
+def waiting(**fields: Any) -> Instance:
+    """A job whose first request is published; `fields` are for its start."""
+    job = publishing(**fields)
+    assert job.run(completed(0, SENT)).stage == "waiting"
+    return job
+
+
+def second_attempt(**fields: Any) -> Instance:
+    """A job that waits for the second of two attempts."""
+    job = waiting(maxAttempts=2, **fields)
+    assert job.run(raised("processed", failure(1))).stage == "publishing"
+    assert job.finish({"ok": True, "receipt": SECOND_RECEIPT}).shown["attempt"] == 2
+    return job

@@ -1,4 +1,4 @@
-"""The two activities: what they put on the queues, and how they fail."""
+"""The activities: what they put on the queues or take back, and how they fail."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,8 @@ import pytest
 from tests.unit.app.fakes import FakeQueues
 from video_jobs import storage
 from video_jobs.notifications import notify
-from video_jobs.queues import QueueError, send
-from video_jobs.requests import publish
+from video_jobs.queues import QueueError, send, take_back
+from video_jobs.requests import publish, withdraw
 from video_jobs.settings import SettingError, StorageAccount, storage_account
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
@@ -22,6 +22,11 @@ REQUEST: dict[str, Any] = {
     "attempt": 1,
     "deadline": "2026-11-23T20:06:00Z",
     "reply_queue": "video-processed",
+}
+WITHDRAWAL: dict[str, Any] = {
+    "instance_id": "job-1",
+    "attempt": 2,
+    "receipt": {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p", "expires_at": None},
 }
 FAILURE: dict[str, Any] = {
     "instance_id": "job-1",
@@ -56,6 +61,30 @@ def test_request_after_its_deadline_is_not_published() -> None:
 def test_storage_that_is_down_is_data() -> None:
     queues = FakeQueues(QueueError("storage_unavailable", "AccountKey=abc refused\nstack"))
     assert publish(REQUEST, send=queues, now=NOW) == {
+        "ok": False,
+        "error": {"code": "storage_unavailable", "message": "AccountKey=hidden refused"},
+    }
+
+
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_request_is_withdrawn_by_its_receipt(withdrawn: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    taken: list[tuple[str, str, str]] = []
+
+    def take_back(queue: str, message_id: str, pop_receipt: str) -> bool:
+        taken.append((queue, message_id, pop_receipt))
+        return withdrawn
+
+    assert withdraw(WITHDRAWAL, take_back=take_back) == {"ok": True, "withdrawn": withdrawn}
+    assert taken == [("video-to-processing", "m", "p")]
+    assert caplog.messages[0].startswith("Job job-1, attempt 2: the request was " + ("with" if withdrawn else "not"))
+
+
+def test_withdrawal_with_storage_down_is_data() -> None:
+    def take_back(queue: str, message_id: str, pop_receipt: str) -> bool:
+        raise QueueError("storage_unavailable", "AccountKey=abc refused\nstack")
+
+    assert withdraw(WITHDRAWAL, take_back=take_back) == {
         "ok": False,
         "error": {"code": "storage_unavailable", "message": "AccountKey=hidden refused"},
     }
@@ -98,7 +127,8 @@ def test_account_by_connection_string_or_identity() -> None:
 )
 def test_setting_that_names_no_account(setting: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VideoStorage", setting)
-    with pytest.raises(QueueError) as caught:
-        send("video-failed", "{}", -1)
-    assert caught.value.code == code
+    for use in (lambda: send("video-failed", "{}", -1), lambda: take_back("video-to-processing", "m", "p")):
+        with pytest.raises(QueueError) as caught:
+            use()
+        assert caught.value.code == code
     storage.close()

@@ -58,12 +58,15 @@ def test_functions_and_their_triggers(indexed: dict[str, Any]) -> None:
         "video_orchestration_starter": "httpTrigger",
         "video_orchestrator": "orchestrationTrigger",
         "send_processing_request": "activityTrigger",
+        "withdraw_request": "activityTrigger",
         "SendFailureNotification": "activityTrigger",
         "client_function": "queueTrigger",
         "report_processed": "httpTrigger",
+        "cancel_job": "httpTrigger",
     }
     assert triggers["video_orchestration_starter"]["route"] == "orchestrators/{name}"
     assert triggers["report_processed"]["route"] == "jobs/{instanceId}/processed"
+    assert triggers["cancel_job"]["route"] == "jobs/{instanceId}/cancel"
     assert triggers["client_function"]["queueName"] == "video-processed"
     assert triggers["client_function"]["connection"] == "VideoStorage"
     assert {trigger.get("authLevel", "FUNCTION") for trigger in triggers.values()} == {"FUNCTION"}

@@ -9,37 +9,27 @@ import pytest
 from tests.unit.app.episodes import (
     BODY,
     JOB,
+    NOTIFIED,
+    SENT,
     START,
+    WITHDRAWN,
     Event,
     Instance,
-    Reply,
     completed,
+    ended,
     failed,
     fired,
     raised,
     raised_text,
     report,
     stamp,
+    waiting,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads was called without:DeprecationWarning")
 
-SENT = {"ok": True, "receipt": {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p"}}
 PUBLISHED = completed(0, SENT)
 OLDER = "PROCESSING_VIDEO_COMPLITED"
-RESULT_KEYS = [
-    "status",
-    "instance_id",
-    "blobName",
-    "blobUrl",
-    "attempts",
-    "requested_at",
-    "finished_at",
-    "report",
-    "error",
-    "notification",
-]
-NOTIFIED = ["queue"]
 GARBAGE = [
     raised("processed", "not a report"),
     raised("processed", None),
@@ -55,22 +45,6 @@ GARBAGE = [
     ),
     raised_text("processed", json.dumps("[" * 100_000)),
 ]
-
-
-def ended(reply: Reply) -> dict[str, Any]:
-    """The result, with all that must hold of every ended job."""
-    assert list(reply.output) == RESULT_KEYS
-    assert reply.open_timers() == [], "an uncancelled timer keeps the instance running"
-    assert reply.unreached() == [], "the host would never come to these actions"
-    return reply.output
-
-
-def waiting() -> Instance:
-    job = Instance()
-    job.start()
-    reply = job.run(PUBLISHED)
-    assert reply.stage == "waiting"
-    return job
 
 
 def test_request_is_published_first() -> None:
@@ -127,12 +101,14 @@ def test_no_report_is_a_timeout_and_somebody_is_told() -> None:
     look = job.run(fired(1), after=timedelta(seconds=360))
     assert not look.done
     assert look.stage == "waiting"
-    told = job.run(fired(2), after=timedelta(seconds=1))
+    over = job.run(fired(2), after=timedelta(seconds=1))
+    assert over.stage == "withdrawing"
+    told = job.run(completed(3, WITHDRAWN))
     assert told.stage == "notifying"
     (notification,) = told.called("SendFailureNotification")
     assert notification["status"] == "timeout"
     assert notification["instance_id"] == JOB
-    result = ended(job.run(completed(3, NOTIFIED)))
+    result = ended(job.run(completed(4, NOTIFIED)))
     assert result["status"] == "timeout"
     assert result["error"]["code"] == "timeout"
     assert result["report"] is None
@@ -160,9 +136,35 @@ def test_garbage_between_timer_and_report_in_one_batch() -> None:
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_neither_completes_nor_kills_the_job(garbage: Event) -> None:
     job = waiting()
-    assert job.run(garbage).stage == "waiting"
-    assert job.run(garbage, garbage).stage == "waiting"
-    assert ended(job.run(raised("processed", report())))["status"] == "processed"
+    assert job.run(garbage).shown["ignored"]["count"] == 1
+    shown = job.run(garbage, garbage).shown
+    assert list(shown) == ["stage", "attempt", "deadline", "ignored"]
+    assert (shown["stage"], shown["ignored"]["count"]) == ("waiting", 3)
+    assert shown["ignored"]["last"].startswith(("not_json: ", "breaks_contract: "))
+    last = job.run(raised("processed", report()))
+    assert ended(last)["status"] == "processed"
+    assert last.shown["ignored"]["count"] == 3
+
+
+def test_ignored_event_is_logged_once_and_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    job = waiting()
+    shown = job.run(raised("cancel", {"https://a/b?sig=SeCrEt": 1})).shown
+    job.run(raised("processed", report()))
+    assert "sig=hidden" in shown["ignored"]["last"]
+    assert [record.message for record in caplog.records] == [
+        f"Job {JOB}: an event was ignored: {shown['ignored']['last']}"
+    ]
+
+
+def test_longest_ignored_line_fits_the_custom_status() -> None:
+    # The host fails an instance whose custom status is over 8703 characters.
+    reply = waiting().run(raised("cancel", {"\N{GRINNING FACE}" * 9000: 1}))
+    assert 5000 < len(json.dumps(reply.shown)) < 8703
+
+
+@pytest.mark.parametrize("name", ["Processed", "PROCESSED", "processing_video_complited"])
+def test_event_name_in_another_case_which_the_host_takes_for_ours(name: str) -> None:
+    assert ended(waiting().run(raised(name, report())))["status"] == "processed"
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
@@ -174,7 +176,8 @@ def test_garbage_does_not_move_the_deadline(garbage: Event) -> None:
     assert second["fireAt"] == stamp(START + timedelta(seconds=360))
     job.run(fired(2), after=timedelta(seconds=260))
     job.run(fired(3), after=timedelta(seconds=1))
-    assert ended(job.run(completed(4, NOTIFIED)))["status"] == "timeout"
+    job.run(completed(4, WITHDRAWN))
+    assert ended(job.run(completed(5, NOTIFIED)))["status"] == "timeout"
 
 
 def test_report_before_the_publish_activity_ends() -> None:
@@ -200,7 +203,8 @@ def test_early_garbage_then_timeout() -> None:
     job.run(PUBLISHED)
     job.run(fired(2), after=timedelta(seconds=360))
     job.run(fired(3), after=timedelta(seconds=1))
-    assert ended(job.run(completed(4, NOTIFIED)))["status"] == "timeout"
+    job.run(completed(4, WITHDRAWN))
+    assert ended(job.run(completed(5, NOTIFIED)))["status"] == "timeout"
 
 
 def test_five_days_are_waited_in_days() -> None:
@@ -222,7 +226,8 @@ def test_five_days_without_a_report() -> None:
         # Timers fire up to a second early; the days must not multiply by it.
         job.run(fired(day), after=timedelta(days=1) - timedelta(milliseconds=100))
     job.run(fired(6), after=timedelta(seconds=1))
-    assert ended(job.run(completed(7, NOTIFIED)))["status"] == "timeout"
+    job.run(completed(7, WITHDRAWN))
+    assert ended(job.run(completed(8, NOTIFIED)))["status"] == "timeout"
 
 
 def test_worker_that_failed() -> None:
@@ -237,17 +242,6 @@ def test_worker_that_failed() -> None:
     assert result["report"]["status"] == "FAILED"
 
 
-def test_publish_that_storage_refused() -> None:
-    job = Instance()
-    job.start()
-    error = {"code": "storage_unavailable", "message": "Queue video-to-processing: no answer"}
-    told = job.run(completed(0, {"ok": False, "error": error}))
-    assert told.stage == "notifying"
-    result = ended(job.run(completed(1, NOTIFIED)))
-    assert result["status"] == "failed"
-    assert result["error"] == {"step": "publishing", **error}
-
-
 def test_report_counts_although_publishing_seemed_to_fail() -> None:
     job = Instance()
     job.start(raised("processed", report()))
@@ -258,8 +252,11 @@ def test_activity_that_raised_becomes_one_readable_line() -> None:
     job = Instance()
     job.start()
     reason = "Activity function 'send_processing_request' failed:  ValueError: http://x/a?sv=1&sig=abc%2F not sent"
-    job.run(failed(0, reason))
-    result = ended(job.run(completed(1, NOTIFIED)))
+    for seconds in (5, 20):
+        job.run(failed(job.activity, reason))
+        job.fire(timedelta(seconds=seconds))
+    job.run(failed(job.activity, reason))
+    result = ended(job.finish(NOTIFIED))
     assert result["status"] == "failed"
     assert result["error"]["step"] == "publishing"
     assert "System.Exception" not in result["error"]["message"]
@@ -270,7 +267,7 @@ def test_activity_that_raised_becomes_one_readable_line() -> None:
 def test_notification_that_fails_does_not_change_the_result() -> None:
     job = Instance()
     job.start()
-    job.run(completed(0, {"ok": False, "error": {"code": "c", "message": "m"}}))
+    job.run(completed(0, {"ok": False, "error": {"code": "bad_setting", "message": "m"}}))
     reply = job.run(failed(1, "Activity function 'SendFailureNotification' failed:  QueueError: down"))
     for task in (2, 4):  # each failure is followed by a timer, then by the next try
         assert not reply.done
@@ -278,7 +275,7 @@ def test_notification_that_fails_does_not_change_the_result() -> None:
         reply = job.run(failed(task + 1, "Activity function 'SendFailureNotification' failed:  QueueError: down"))
     reply = job.run(fired(6))
     assert reply.output["status"] == "failed"
-    assert reply.output["error"] == {"step": "publishing", "code": "c", "message": "m"}
+    assert reply.output["error"] == {"step": "publishing", "code": "bad_setting", "message": "m"}
     assert reply.output["notification"] == {"delivered": False, "channels": []}
 
 
@@ -315,7 +312,7 @@ def broken(*_: Any, **__: Any) -> Any:
 
 
 def test_defect_before_publishing_still_ends_with_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("video_jobs.orchestrator.ProcessingRequest", broken)
+    monkeypatch.setattr("video_jobs.attempts.ProcessingRequest", broken)
     job = Instance()
     job.start()
     result = ended(job.run(completed(0, NOTIFIED)))
@@ -323,19 +320,22 @@ def test_defect_before_publishing_still_ends_with_a_result(monkeypatch: pytest.M
 
 
 def test_defect_while_reading_a_report_still_ends_with_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("video_jobs.race.ReportRace._read", broken)
+    monkeypatch.setattr("video_jobs.inbox.decode_event", broken)
     job = waiting()
-    told = job.run(raised("processed", report()))
-    assert told.open_timers() == []
-    assert ended(job.run(completed(2, NOTIFIED)))["error"]["message"] == "a defect"
+    over = job.run(raised("processed", report()))
+    assert over.open_timers() == []
+    assert over.stage == "withdrawing"
+    job.finish(WITHDRAWN)
+    assert ended(job.finish(NOTIFIED))["error"] == {"step": "waiting", "code": "unexpected", "message": "a defect"}
 
 
 def test_defect_while_waiting_still_ends_with_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("video_jobs.race.ReportRace._listen", broken)
+    monkeypatch.setattr("video_jobs.race.EventRace.until", broken)
     job = Instance()
     job.start()
-    assert job.run(PUBLISHED).stage == "notifying"
-    result = ended(job.run(completed(1, NOTIFIED)))
+    assert job.run(PUBLISHED).stage == "withdrawing"
+    job.finish(WITHDRAWN)
+    result = ended(job.finish(NOTIFIED))
     assert result["error"] == {"step": "waiting", "code": "unexpected", "message": "a defect"}
 
 
@@ -351,7 +351,7 @@ def test_reports_while_publishing_and_notifying_are_harmless() -> None:
     job = Instance()
     job.start(raised("processed", report("FAILED")), raised("processed", report()))
     job.run(PUBLISHED, raised("processed", report()))
-    assert ended(job.run(completed(1, NOTIFIED), raised(OLDER, report())))["status"] == "failed"
+    assert ended(job.run(completed(job.activity, NOTIFIED), raised(OLDER, report())))["status"] == "failed"
 
 
 def test_signatures_are_in_no_result_status_or_notification() -> None:
