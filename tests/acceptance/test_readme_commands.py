@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from devhost.testing import TestHost
 from tests.acceptance.processes import DevPy, copy_of_project, places, run
 from tests.azurite import Azurite
 from tests.documents import DOCUMENTS, ROOT, blocks
@@ -32,7 +35,9 @@ START_JOB = 'curl -X POST "http://localhost:7071/api/orchestrators/video_orchest
 FUNC = "npx azurite"
 KERNEL = "python -m ipykernel install"
 FAKE = "python -m worker.fake"
-BLOCKS = [DEMO, TEST, UP, UP_ALONE, CHECK, KERNEL, FUNC, FAKE, START_JOB.format(1), START_JOB.format(2)]
+RECORD = "python -m devhost record"
+BLOCKS = [DEMO, TEST, UP, UP_ALONE, CHECK, KERNEL, FUNC, FAKE, RECORD, START_JOB.format(1), START_JOB.format(2)]
+GUIDE = ROOT / "doc" / "testing-durable-functions.md"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,30 @@ def test_the_test_command_finds_the_tests(project: Path) -> None:
     code, output = run(project, *arguments_of_dev(TEST), "--collect-only", "-q", "tests/unit/test_readme.py")
     assert code == 0, output
     assert "test_the_two_commands_come_first" in output
+
+
+async def _play(app: Path) -> None:
+    async with TestHost(app, state=app / ".devhost") as host:
+        await (await host.start_orchestration("expense", {"amount": 80, "seconds": 60}, "job-1")).result()
+
+
+def test_a_history_is_recorded_and_replayed(tmp_path: Path) -> None:
+    app = shutil.copytree(ROOT / "tests" / "apps" / "human_interaction", tmp_path / "my_app")
+    asyncio.run(_play(app))
+    folder = tmp_path / "histories" / "1.0.0"
+    folder.mkdir(parents=True)
+    for line in block(RECORD, GUIDE):
+        command = [sys.executable, *shlex.split(line)[1:]]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ok   ")
 
 
 def test_the_checks_pass(project: Path) -> None:
