@@ -133,16 +133,11 @@ async def _check_episode(
             if decided.ended
             else "the history ends here, but the code now goes on"
         )
-    if (
-        problem is None
-        and one.ended is not None
-        and (decided.status, decided.output)
-        != (
-            recording.status,
-            recording.output,
-        )
-    ):
-        verdict.notes.append(f"the output is another one now: {decided.status}, {_cut(decided.output)}")
+    if problem is None and one.ended is not None:
+        if decided.status != recording.status:
+            return f"the history ends here as {recording.status}, but the code now ends as {decided.status}"
+        if decided.output != recording.output:
+            verdict.notes.append(f"the output is another one now: {_cut(decided.output)}")
     return problem
 
 
