@@ -5,7 +5,7 @@ from typing import Any, Dict  # noqa: UP035 - the Python worker in Azure refuses
 import azure.durable_functions as df
 import azure.functions as func
 
-from video_jobs import cancel, notifications, orchestrator, reports, requests, starter
+from video_jobs import cancel, notifications, orchestrator, rejected, reports, requests, starter
 from video_jobs.durable import DurableApp, DurableClient, OrchestrationContext, Steps
 
 app: DurableApp = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -33,8 +33,13 @@ def withdraw_request(withdrawal: Dict[str, Any]) -> dict[str, Any]:  # noqa: UP0
 
 
 @app.activity_trigger(input_name="notification")
-def SendFailureNotification(notification: Dict[str, Any]) -> list[str]:  # noqa: N802, UP006 - dashboards know this name
+def SendFailureNotification(notification: Dict[str, Any]) -> dict[str, Any]:  # noqa: N802, UP006 - dashboards know this name
     return notifications.notify(notification)
+
+
+@app.activity_trigger(input_name="ignored")
+def keep_rejected_reports(ignored: Dict[str, Any]) -> dict[str, Any]:  # noqa: UP006
+    return rejected.keep(ignored)
 
 
 @app.queue_trigger(arg_name="message", queue_name="video-processed", connection="VideoStorage")

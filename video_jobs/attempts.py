@@ -22,8 +22,10 @@ WITHDRAW = "withdraw_request"
 PUBLISH_PAUSES = (timedelta(seconds=5), timedelta(seconds=20))
 # Errors of publishing that do not go away by waiting.
 LASTING_ERRORS = ("bad_setting", "too_late")
-# A report may lie behind the timer, or behind the cancel event, in the same batch.
-LAST_LOOK = timedelta(seconds=1)
+# The host cuts a timer's delay to whole seconds, so it fires up to so much early.
+EARLY = timedelta(seconds=1)
+# Nobody sends a report to a job that is shown as withdrawing; what was sent before that has so long to arrive.
+LAST_LOOK = EARLY + timedelta(seconds=1)
 
 
 def work(job: Job, order: Order) -> Generator[Task, Any, Outcome]:
@@ -41,8 +43,9 @@ def withdraw(job: Job) -> Generator[Task, Any, None]:
         return
     job.enter("withdrawing")
     asked = {"instance_id": job.context.instance_id, "attempt": job.inbox.attempt, "receipt": job.receipt}
+    job.receipt = None
     try:
-        done = yield job.context.call_activity(WITHDRAW, asked)
+        done = yield from job.call(WITHDRAW, asked)
         why = "" if done["ok"] else one_line(done["error"]["message"])
     except Exception as error:
         why = one_line(error)
@@ -81,10 +84,8 @@ def _try_to_publish(job: Job, order: Order) -> Generator[Task, Any, JobError | N
         deadline=order.deadline,
         reply_queue=REPORT_QUEUE,
     )
-    sending = job.context.call_activity(PUBLISH, builtins(request))
-    yield from job.race.during(sending)
     try:
-        sent = yield sending
+        sent = yield from job.call(PUBLISH, builtins(request))
     except Exception as error:
         return JobError("publishing", "unexpected", one_line(error))
     if not sent["ok"]:
@@ -98,15 +99,20 @@ def _wait(job: Job, order: Order) -> Generator[Task, Any, Outcome | None]:
     inbox = job.inbox
     if not inbox.decided():
         job.enter("waiting")
-    yield from job.race.until(order.deadline, inbox.decided)
-    # The timer may have fired up to a second early: the deadline is not over before its time.
-    over = job.now if inbox.cancellation else max(job.now, order.deadline)
-    yield from job.race.until(over + LAST_LOOK, inbox.reported)
+    step = job.step
+    yield from job.race.until(order.deadline + EARLY, inbox.decided)
+    if not inbox.reported():
+        job.enter("withdrawing")
+        yield from job.race.until(job.now + LAST_LOOK, inbox.reported)
+    cancellation = inbox.cancellation
+    if not inbox.reported():
+        # What lies behind the timer in the same batch is heard meanwhile.
+        yield from withdraw(job)
     if inbox.report:
         return _reported(job, order, inbox.report)
-    if inbox.cancellation:
-        reason = f": {inbox.cancellation.reason}" if inbox.cancellation.reason else ""
-        return Outcome("failed", error=JobError(job.step, "cancelled", one_line(f"Cancelled{reason}")))
+    if cancellation:
+        reason = f": {cancellation.reason}" if cancellation.reason else ""
+        return Outcome("failed", error=JobError(step, "cancelled", one_line(f"Cancelled{reason}")))
     message = f"No report from the worker by {utc_text(order.deadline)}"
     if earlier := job.earlier_error:
         message += f"; attempt {inbox.attempt - 1} had failed: {earlier.code}: {earlier.message}"

@@ -141,6 +141,7 @@ class FailureNotification(msgspec.Struct, frozen=True):
 
     instance_id: str
     blob_name: str | None = msgspec.field(name="blobName")
+    blob_url: str | None = msgspec.field(name="blobUrl")
     status: Literal["timeout", "failed"]
     attempts: int
     requested_at: datetime

@@ -15,11 +15,16 @@ HOLDS = 6
 HOLD_SECONDS = 0.5
 RETRY_AFTER_SECONDS = 5
 
-Undelivered = Literal["late", "pending", "unknown_job"]
-Delivery = Literal["delivered", "late", "pending", "unknown_job"]
+Missed = Literal["late", "pending", "unknown_job"]
+Undelivered = Literal[Missed, "stale_attempt"]
+Delivery = Literal["delivered", Undelivered]
+# The same report may be delivered later, or never.
+EARLY: tuple[Delivery, ...] = ("pending", "unknown_job")
+TOO_LATE: tuple[Delivery, ...] = ("late", "stale_attempt")
 
-WHY: dict[Undelivered, str] = {
+WHY: dict[Delivery, str] = {
     "late": "The job has ended already, or is about to",
+    "stale_attempt": "The report is for an older attempt than the one that is on",
     "pending": "The job has not started yet",
     "unknown_job": "There is no such job",
 }
@@ -32,7 +37,7 @@ _DECIDED_STAGES = ("withdrawing", "notifying")
 class Seen:
     """What a look at a job told: `state` is "running" when it hears events, `attempt` None until it shows one."""
 
-    state: Literal["running"] | Undelivered
+    state: Literal["running"] | Missed
     attempt: int | None = None
 
 

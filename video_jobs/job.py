@@ -1,12 +1,13 @@
 """What an orchestration knows of its job while it runs, and how it can end."""
 
 import logging
+from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from video_jobs.contract import JobError, StartRequest, utc, utc_text
-from video_jobs.durable import OrchestrationContext
+from video_jobs.durable import OrchestrationContext, Task
 from video_jobs.inbox import EVENTS, Inbox
 from video_jobs.race import EventRace
 from video_jobs.redaction import one_line
@@ -43,7 +44,8 @@ class Job:
     """What is known of the job so far.
 
     `order` is None until the input is read; `receipt` is that of a request that may still be in the queue;
-    `published` counts the attempts that were; `earlier_error` is why the attempt before this one failed.
+    `published` counts the attempts that were; `earlier_error` is why the attempt before this one failed;
+    `rejected` are the events that had no effect and are to be kept, as entries for `video-processed-rejected`.
     """
 
     def __init__(self, context: OrchestrationContext) -> None:
@@ -53,6 +55,7 @@ class Job:
         self.receipt: dict[str, Any] | None = None
         self.published = 0
         self.earlier_error: JobError | None = None
+        self.rejected: list[dict[str, str]] = []
         self.inbox = Inbox(context.instance_id, self._ignore)
         self.race = EventRace(context, EVENTS, self.inbox.hear)
         self._stage: Stage | None = None
@@ -74,15 +77,28 @@ class Job:
         self._stage = stage
         self._show()
 
+    def call(self, name: str, input_: Any) -> Generator[Task, Any, Any]:
+        """The result of an activity; events are heard meanwhile. Raises what the activity raised."""
+        task = self.context.call_activity(name, input_)
+        yield from self.race.during(task)
+        return (yield task)
+
+    def pause(self, time: timedelta) -> Generator[Task, Any, None]:
+        """Let time pass; events are heard meanwhile, and shorten nothing."""
+        yield from self.race.until(self.now + time, lambda: False)
+
     def log(self, level: int, text: str) -> None:
         """A line in the log, once: not again when the orchestration is replayed."""
         if not self.context.is_replaying:
             logging.log(level, "Job %s: %s", self.context.instance_id, text)
 
-    def _ignore(self, why: str) -> None:
+    def _ignore(self, reason: str, detail: str, message: str | None) -> None:
         self._ignored += 1
-        self._last_ignored = one_line(why)
+        self._last_ignored = one_line(f"{reason}: {detail}")
         self.log(logging.WARNING, f"an event was ignored: {self._last_ignored}")
+        if message is not None:
+            entry = {"reason": reason, "detail": one_line(detail), "received_at": utc_text(self.now)}
+            self.rejected.append({**entry, "message": message})
         self._show()
 
     def _show(self) -> None:

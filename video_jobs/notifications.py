@@ -10,19 +10,8 @@ from video_jobs.queues import FOR_EVER, Send
 from video_jobs.queues import send as send_to_queue
 
 
-def notify(notification: dict[str, Any], *, send: Send = send_to_queue) -> list[str]:
-    """Put a failure notification on `video-failed`; returns the channels that have it.
-
-    Raises `QueueError` when the queue can't be reached, so that the orchestrator tries again.
-    """
-    failure = msgspec.convert(notification, FailureNotification)
-    logging.warning(
-        "Job %s ended as %s in step %s: %s: %s",
-        failure.instance_id,
-        failure.status,
-        failure.error.step,
-        failure.error.code,
-        failure.error.message,
-    )
+def notify(given: dict[str, Any], *, send: Send = send_to_queue) -> dict[str, Any]:
+    """Put a failure notification on `video-failed`; returns the channels that have it."""
+    failure = msgspec.convert(given["failure"], FailureNotification)
     send(FAILED_QUEUE, msgspec.json.encode(failure).decode(), FOR_EVER)
-    return ["queue"]
+    return {"told": ["queue"], "failed": []}

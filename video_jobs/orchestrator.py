@@ -6,14 +6,14 @@ Deterministic: the time comes from the context, everything else from the input; 
 import logging
 from collections.abc import Generator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
-import azure.durable_functions as df
 import msgspec
 
 from video_jobs.attempts import withdraw, work
 from video_jobs.contract import (
     DEFAULT_TIMEOUT_SECONDS,
+    REJECTED_QUEUE,
     ContractError,
     FailureNotification,
     JobError,
@@ -27,8 +27,9 @@ from video_jobs.job import Job, Order, Outcome, StepError
 from video_jobs.redaction import hide_secrets, one_line
 
 NOTIFY = "SendFailureNotification"
-NOTIFY_RETRY_MILLISECONDS = 5_000
-NOTIFY_TRIES = 3
+REJECT = "keep_rejected_reports"
+# Before the second and the third try to tell somebody, and to keep what was rejected.
+PAUSES = (timedelta(seconds=5), timedelta(seconds=20))
 
 
 def run(context: OrchestrationContext) -> Steps:
@@ -41,8 +42,10 @@ def run(context: OrchestrationContext) -> Steps:
         outcome = Outcome("failed", error=failure.error)
     except Exception as error:
         outcome = Outcome("failed", error=JobError(job.step, "unexpected", one_line(error)))
+    job.inbox.close()
     yield from withdraw(job)
     notification = yield from _notify(job, outcome)
+    yield from _keep_rejected(job)
     return _result(job, outcome, notification)
 
 
@@ -62,22 +65,57 @@ def _notify(job: Job, outcome: Outcome) -> Generator[Task, Any, Notification | N
     if outcome.status == "processed" or outcome.error is None:
         return None
     job.enter("notifying")
-    try:
-        notification = FailureNotification(
-            instance_id=job.context.instance_id,
-            blob_name=job.order.start.blob_name if job.order else None,
-            status=outcome.status,
-            attempts=job.published,
-            requested_at=job.requested_at,
-            error=outcome.error,
-        )
-        retries = df.RetryOptions(NOTIFY_RETRY_MILLISECONDS, NOTIFY_TRIES)
-        channels = yield job.context.call_activity_with_retry(NOTIFY, retries, builtins(notification))
-        return Notification(delivered=True, channels=list(channels))
-    except Exception as error:
-        # The job is decided: that nobody could be told must not change how it ended.
-        job.log(logging.ERROR, f"nobody could be told: {one_line(error)}")
-        return Notification(delivered=False, channels=[])
+    told: list[str] = []
+    for pause in (*PAUSES, None):
+        try:
+            failure = builtins(_failure(job, outcome.status, outcome.error))
+            answer = yield from job.call(NOTIFY, {"failure": failure, "told": told})
+            told, failed = answer["told"], answer["failed"]
+        except Exception as error:
+            # The job is decided: that nobody could be told must not change how it ended.
+            failed = [{"channel": NOTIFY, "message": one_line(error), "again": True}]
+        for each in failed:
+            job.log(logging.ERROR, f"nobody was told through {each['channel']}: {each['message']}")
+        if pause is None or not any(each["again"] for each in failed):
+            break
+        yield from job.pause(pause)
+    return Notification(delivered=bool(told), channels=told)
+
+
+def _failure(job: Job, status: Literal["timeout", "failed"], error: JobError) -> FailureNotification:
+    return FailureNotification(
+        instance_id=job.context.instance_id,
+        blob_name=job.order.start.blob_name if job.order else None,
+        blob_url=hide_secrets(job.order.start.blob_url) if job.order else None,
+        status=status,
+        attempts=job.published,
+        requested_at=job.requested_at,
+        error=error,
+    )
+
+
+def _keep_rejected(job: Job) -> Generator[Task, Any, None]:
+    """Put what was ignored aside where people find it, and once more what came meanwhile: a flood ends no job late."""
+    for _ in range(2):
+        if job.rejected:
+            entries, job.rejected = job.rejected, []
+            yield from _keep(job, entries)
+    if job.rejected:
+        job.log(logging.ERROR, f"{len(job.rejected)} events that came at its very end are only in this log")
+
+
+def _keep(job: Job, entries: list[dict[str, str]]) -> Generator[Task, Any, None]:
+    for pause in (*PAUSES, None):
+        try:
+            done = yield from job.call(REJECT, {"instance_id": job.context.instance_id, "rejected": entries})
+            why = "" if done["ok"] else one_line(done["error"]["message"])
+        except Exception as error:
+            why = one_line(error)
+        if not why:
+            return
+        job.log(logging.ERROR, f"{len(entries)} ignored events could not be kept in {REJECTED_QUEUE}: {why}")
+        if pause is not None:
+            yield from job.pause(pause)
 
 
 def _result(job: Job, outcome: Outcome, notification: Notification | None) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """Reports from the worker: found the job, they become its event; every other one is accounted for."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Literal
 
 import azure.functions as func
 
@@ -19,17 +17,16 @@ from video_jobs.contract import (
     decode_report,
     utc_text,
 )
-from video_jobs.delivery import RETRY_AFTER_SECONDS, WHY, Delivery, look_at, patiently, raise_event
+from video_jobs.delivery import EARLY, RETRY_AFTER_SECONDS, TOO_LATE, WHY, Delivery, look_at, patiently, raise_event
 from video_jobs.durable import DurableClient
 from video_jobs.queues import FOR_EVER, Send
 from video_jobs.queues import send as send_to_queue
 from video_jobs.redaction import one_line
+from video_jobs.rejected import rejection
 from video_jobs.settings import utc_now
 
 # maxDequeueCount of host.json: after the last try the host would move the message to a poison queue.
 MAX_TRIES = 5
-
-Reason = Literal["not_json", "nested_base64", "breaks_contract", "late", "pending", "unknown_job"]
 
 
 class NotYetDelivered(Exception):
@@ -57,7 +54,7 @@ async def take_message(
     if delivery == "delivered":
         return
     detail = f"{WHY[delivery]}: {report.instance_id}"
-    if delivery != "late" and (message.dequeue_count or 1) < MAX_TRIES:
+    if delivery in EARLY and (message.dequeue_count or 1) < MAX_TRIES:
         raise NotYetDelivered(detail)
     await _reject(delivery, detail, text, send, now)
 
@@ -81,9 +78,9 @@ async def take_post(
     except ContractError as error:
         return bad_request(error)
     try:
-        delivery = await patiently(lambda: deliver(report, client), ("pending", "unknown_job"), sleep)
-        if delivery == "late":
-            await _reject("late", f"{WHY['late']}: {report.instance_id}", body.decode(), send, now)
+        delivery = await patiently(lambda: deliver(report, client), EARLY, sleep)
+        if delivery in TOO_LATE:
+            await _reject(delivery, f"{WHY[delivery]}: {report.instance_id}", body.decode(), send, now)
     except Exception as error:
         logging.error("A report for job %s could not be delivered: %s", report.instance_id, one_line(error))
         return _later("host_unavailable", "The report could not be delivered; send it again")
@@ -95,6 +92,8 @@ async def deliver(report: Report, client: DurableClient) -> Delivery:
     seen = await look_at(report.instance_id, client)
     if seen.state != "running":
         return seen.state
+    if report.attempt is not None and seen.attempt is not None and report.attempt < seen.attempt:
+        return "stale_attempt"
     delivery = await raise_event(report.instance_id, EVENT_NAME, report.body, client)
     if delivery == "delivered":
         logging.info("Job %s: the worker reported %s", report.instance_id, report.status)
@@ -104,8 +103,8 @@ async def deliver(report: Report, client: DurableClient) -> Delivery:
 def _answer(delivery: Delivery, instance_id: str) -> func.HttpResponse:
     if delivery == "delivered":
         return answer(202, {"ok": True, "instance_id": instance_id})
-    if delivery == "late":
-        return refusal(409, "late", f"{WHY['late']}; the report was kept in the queue {REJECTED_QUEUE}")
+    if delivery in TOO_LATE:
+        return refusal(409, delivery, f"{WHY[delivery]}; the report was kept in the queue {REJECTED_QUEUE}")
     return _later(delivery, f"{WHY[delivery]}; send the report again")
 
 
@@ -116,15 +115,5 @@ def _later(code: str, message: str) -> func.HttpResponse:
 async def _reject(reason: str, detail: str, text: str, send: Send, now: Callable[[], datetime]) -> None:
     """Keep what can't be delivered, with the reason; a failure is raised, so that nothing is lost."""
     logging.warning("A report was moved to %s: %s: %s", REJECTED_QUEUE, reason, one_line(detail))
-    rejected = rejection(reason, one_line(detail), text, now())
+    rejected = rejection(reason, one_line(detail), text, utc_text(now()))
     await asyncio.to_thread(send, REJECTED_QUEUE, rejected, FOR_EVER)
-
-
-def rejection(reason: str, detail: str, text: str, received_at: datetime) -> str:
-    """The message for `video-processed-rejected`; what no queue message could hold is cut and says so."""
-    kept = {"reason": reason, "detail": detail, "received_at": utc_text(received_at), "message": text}
-    # ASCII, for a queue message travels as XML, which not every character survives.
-    while len(encoded := json.dumps(kept)) > MAX_MESSAGE_BYTES:
-        kept["message"] = kept["message"][: len(kept["message"]) // 2]
-        kept["detail"] = f"{detail} (the message of {len(text)} characters was cut)"
-    return encoded

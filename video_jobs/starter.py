@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import azure.functions as func
 import msgspec
@@ -16,7 +17,7 @@ from video_jobs.contract import (
     decode_start,
     is_instance_id,
 )
-from video_jobs.durable import DurableClient
+from video_jobs.durable import DurableClient, InstanceStatus
 from video_jobs.redaction import one_line
 from video_jobs.settings import SettingError, default_timeout_seconds
 
@@ -48,13 +49,16 @@ async def _start(
 ) -> func.HttpResponse:
     try:
         # The host would replace an ended instance of this id without a word, and its result would be gone.
-        if key and await client.get_status(key):
-            return _taken(key)
-        instance_id = await client.start_new(ORCHESTRATOR, key, builtins(wanted))
+        if key and (job := await client.get_status(key, show_input=True)):
+            return _again(request, client, wanted, key, job)
+        try:
+            instance_id = await client.start_new(ORCHESTRATOR, key, builtins(wanted))
+        except Exception as error:
+            # The SDK raises plain exceptions, and tells a taken id from a host in trouble only by their text.
+            if not (key and "already exists" in str(error)):
+                raise
+            return _again(request, client, wanted, key, await client.get_status(key, show_input=True))
     except Exception as error:
-        # The SDK raises plain exceptions, and tells a taken id from a host in trouble only by their text.
-        if key and "already exists" in str(error):
-            return _taken(key)
         logging.error("A job could not be started: %s", one_line(error))
         return refusal(
             503,
@@ -64,6 +68,33 @@ async def _start(
         )
     logging.info("Job %s started for %s", instance_id, one_line(wanted.blob_name))
     return client.create_check_status_response(request, instance_id)
+
+
+def _again(
+    request: func.HttpRequest, client: DurableClient, wanted: StartRequest, key: str, job: InstanceStatus
+) -> func.HttpResponse:
+    """The answer when the key has its job: the same one for the same body, 409 for another."""
+    given = _input_of(job)
+    if (job.name or "").lower() != ORCHESTRATOR or not isinstance(given, dict):
+        return refusal(409, "key_reused", f"There is an instance {key} already that is no such job; choose another key")
+    asked = builtins(wanted)
+    different = [field for field in {**asked, **given} if asked.get(field) != given.get(field)]
+    if not different:
+        logging.info("Job %s was started before", key)
+        return client.create_check_status_response(request, key)
+    fields = ", ".join(different)
+    message = f"There is a job {key} already, started with another {fields}; choose another key or ask for its status"
+    return refusal(409, "key_reused", message, f"$.{different[0]}")
+
+
+def _input_of(job: InstanceStatus) -> Any:
+    # What the SDK started it with is shown as text; by the host's own start it may be anything.
+    if not isinstance(job.input_, str):
+        return job.input_
+    try:
+        return msgspec.json.decode(job.input_)
+    except msgspec.DecodeError:
+        return None
 
 
 def _complete(given: StartRequest) -> StartRequest:
@@ -89,7 +120,3 @@ def _key(request: func.HttpRequest) -> str | None:
             "bad_key", "The key must be 1 to 100 letters, digits, '-', '_' or '.', and not only dots", path
         )
     return key
-
-
-def _taken(key: str) -> func.HttpResponse:
-    return refusal(409, "key_reused", f"There is a job {key} already; choose another key or ask for its status")

@@ -35,6 +35,7 @@ def test_the_host_finds_every_function_under_the_names_that_clients_use() -> Non
     assert {function.name: function.errors for function in index.functions} == {
         "cancel_job": [],
         "client_function": [],
+        "keep_rejected_reports": [],
         "report_processed": [],
         "send_processing_request": [],
         "SendFailureNotification": [],
@@ -142,8 +143,22 @@ async def test_a_bad_start_is_refused_with_its_place_and_starts_nothing(
         assert (await queue.get_queue_properties()).approximate_message_count == 0
 
 
-async def test_a_key_that_a_job_has_is_refused(jobs: Jobs) -> None:
+async def test_a_key_gives_the_same_job_again_and_is_refused_for_another(jobs: Jobs) -> None:
     code, links = await jobs.post(f"{START}?instanceId=night-1", BODY)
     assert (code, links["id"]) == (202, "night-1")
-    code, answer = await jobs.post(START, BODY, headers={"Idempotency-Key": "night-1"})
-    assert (code, answer["error"]["code"]) == (409, "key_reused")
+    assert await jobs.post(START, BODY, headers={"Idempotency-Key": "night-1"}) == (202, links)
+    code, answer = await jobs.post(START, {**BODY, "maxAttempts": 2}, headers={"Idempotency-Key": "night-1"})
+    assert (code, answer["error"]["code"], answer["error"]["path"]) == (409, "key_reused", "$.maxAttempts")
+    await jobs.send("video-processed", json.dumps({"instance_id": "night-1", "status": "PROCESSED"}))
+    result = await jobs.result("night-1")
+    assert await jobs.post(START, BODY, headers={"Idempotency-Key": "night-1"}) == (202, links)
+    assert await jobs.result("night-1") == result
+
+
+async def test_sixteen_starts_at_once_with_one_key_are_one_job(jobs: Jobs) -> None:
+    answers = await asyncio.gather(*(jobs.post(f"{START}?instanceId=night-2", BODY) for _ in range(16)))
+    assert {code for code, _ in answers} == {202}
+    assert {links["id"] for _, links in answers} == {"night-2"}
+    await jobs.waiting("night-2")
+    async with jobs.queue("video-to-processing") as queue:
+        assert (await queue.get_queue_properties()).approximate_message_count == 1

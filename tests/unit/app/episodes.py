@@ -50,9 +50,12 @@ SECOND_RECEIPT = {**RECEIPT, "message_id": "m2"}
 DOWN: dict[str, Any] = {"ok": False, "error": {"code": "storage_unavailable", "message": "Queue x: no answer"}}
 RAISED = "Activity function 'x' failed:  TimeoutError: t"
 WITHDRAWN = {"ok": True, "withdrawn": True}
-NOTIFIED = ["queue"]
+NOTIFIED: dict[str, Any] = {"told": ["queue"], "failed": []}
+KEPT = {"ok": True}
 PUBLISH = "send_processing_request"
 WITHDRAW = "withdraw_request"
+NOTIFY = "SendFailureNotification"
+REJECT = "keep_rejected_reports"
 
 
 def completed(task: int, result: Any) -> Event:
@@ -128,6 +131,17 @@ class Reply:
     @property
     def timers(self) -> list[dict[str, Any]]:
         return [action for action in self._atoms() if action["actionType"] == 5]
+
+    @property
+    def failure(self) -> dict[str, Any]:
+        """The failure that people are told of."""
+        failure: dict[str, Any] = self.called(NOTIFY)[0]["failure"]
+        return failure
+
+    @property
+    def kept(self) -> list[dict[str, Any]]:
+        """The ignored events that are kept."""
+        return [entry for call in self.called(REJECT) for entry in call["rejected"]]
 
     def called(self, name: str) -> list[Any]:
         """The inputs of the calls of an activity."""
@@ -276,7 +290,13 @@ class Instance:
 
 
 def ended(reply: Reply) -> dict[str, Any]:
-    """The result, with all that must hold of every ended job and of the way to its end."""
+    """The result, with all that must hold of every ended job and of the way to its end.
+
+    What a decided job still does is to keep the events that it ignored.
+    """
+    while not reply.done:
+        assert reply.names()[reply.instance.activity] == REJECT, reply.shown
+        reply = reply.instance.finish(KEPT)
     assert list(reply.output) == RESULT_KEYS
     assert reply.open_timers() == [], "an uncancelled timer keeps the instance running"
     assert reply.unreached() == [], "the host would never come to these actions"

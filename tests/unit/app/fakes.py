@@ -18,13 +18,22 @@ class FakeStatus:
     name: str | None = None
     runtime_status: FakeRuntimeStatus | None = None
     custom_status: Any = None
+    input_: Any = None
 
     def __bool__(self) -> bool:
         return self.name is not None
 
 
-def status(state: str, *, stage: str | None = None, name: str = "video_orchestrator") -> FakeStatus:
-    return FakeStatus(name, FakeRuntimeStatus(state), {"stage": stage} if stage else None)
+def status(
+    state: str,
+    *,
+    stage: str | None = None,
+    attempt: int = 1,
+    name: str = "video_orchestrator",
+    started_with: Any = None,
+) -> FakeStatus:
+    shown = {"stage": stage, "attempt": attempt} if stage else None
+    return FakeStatus(name, FakeRuntimeStatus(state), shown, started_with)
 
 
 @dataclass
@@ -46,7 +55,7 @@ class FakeClient:
         self.started.append((orchestration_function_name, instance_id, client_input))
         return instance_id or "new-id"
 
-    async def get_status(self, instance_id: str) -> FakeStatus:
+    async def get_status(self, instance_id: str, *, show_input: bool = False) -> FakeStatus:
         if self.status_error:
             raise self.status_error
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]

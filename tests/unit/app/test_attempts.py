@@ -1,5 +1,6 @@
 """Publishing with its retries, attempts and their reports, and the withdrawal of what nobody took."""
 
+import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from tests.unit.app.episodes import (
     DOWN,
     JOB,
+    KEPT,
     NOTIFIED,
     PUBLISH,
     RAISED,
@@ -62,7 +64,7 @@ def test_storage_that_comes_back_costs_the_job_nothing(trouble: dict[str, Any]) 
     job.fire(timedelta(seconds=5))
     waits = job.finish(SENT)
     assert waits.stage == "waiting"
-    assert waits.timers[-1]["fireAt"] == stamp(START + timedelta(seconds=360))
+    assert waits.timers[-1]["fireAt"] == stamp(START + timedelta(seconds=361))
     result = ended(job.run(raised("processed", report(attempt=1))))
     assert (result["status"], result["attempts"]) == ("processed", 1)
 
@@ -123,7 +125,7 @@ def test_failure_that_may_pass_is_tried_again_until_the_same_deadline() -> None:
     first, second = again.called(PUBLISH)
     assert second == {**first, "attempt": 2, "posted": "2026-11-23T20:00:30Z"}
     waits = job.finish(SENT)
-    assert waits.timers[-1]["fireAt"] == stamp(START + timedelta(seconds=360))
+    assert waits.timers[-1]["fireAt"] == stamp(START + timedelta(seconds=361))
     result = ended(job.run(raised("processed", report(attempt=2))))
     assert (result["status"], result["attempts"], result["report"]["attempt"]) == ("processed", 2, 2)
 
@@ -250,8 +252,8 @@ def test_events_by_both_names_while_the_second_attempt_is_published() -> None:
 
 def test_timeout_of_the_second_attempt_says_why_the_first_one_failed() -> None:
     job = second_attempt()
-    job.fire(timedelta(seconds=360))
-    over = job.fire(timedelta(seconds=1))
+    job.fire(timedelta(seconds=361))
+    over = job.fire(timedelta(seconds=2))
     assert over.called(WITHDRAW) == [{"instance_id": JOB, "attempt": 2, "receipt": SECOND_RECEIPT}]
     job.finish(WITHDRAWN)
     result = ended(job.finish(NOTIFIED))
@@ -284,8 +286,8 @@ def test_withdrawal_never_changes_the_result(
     withdrawal: dict[str, Any], logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = waiting()
-    job.fire(timedelta(seconds=360))
-    over = job.fire(timedelta(seconds=1))
+    job.fire(timedelta(seconds=361))
+    over = job.fire(timedelta(seconds=2))
     assert over.called(WITHDRAW) == [{"instance_id": JOB, "attempt": 1, "receipt": RECEIPT}]
     caplog.clear()
     assert job.run(withdrawal).stage == "notifying"
@@ -302,7 +304,67 @@ def test_request_that_a_worker_had_is_not_withdrawn(told: dict[str, Any]) -> Non
     ended(reply if reply.done else job.finish(NOTIFIED))
 
 
-def test_job_is_not_over_before_its_deadline_though_both_timers_are_early() -> None:
+def test_job_is_open_until_its_deadline_and_listens_a_second_more_though_both_timers_are_early() -> None:
     job = waiting()
-    look = job.fire(timedelta(seconds=359, milliseconds=100))
-    assert look.timers[-1]["fireAt"] == stamp(START + timedelta(seconds=361))
+    look = job.fire(timedelta(seconds=360, milliseconds=100))
+    assert (look.stage, look.called(WITHDRAW)) == ("withdrawing", [])
+    assert look.timers[-1]["fireAt"] == stamp(START + timedelta(seconds=362, milliseconds=100))
+    assert ended(job.run(raised("processed", report()), after=timedelta(seconds=1)))["status"] == "processed"
+
+
+@pytest.mark.parametrize("status", ["PROCESSED", "FAILED"])
+def test_report_behind_the_timer_of_the_last_look_counts(status: str) -> None:
+    job = waiting()
+    job.fire(timedelta(seconds=361))
+    over = job.run(fired(job.timer), raised("processed", report(status)), after=timedelta(seconds=2))
+    assert len(over.called(WITHDRAW)) == 1
+    reply = job.finish({"ok": True, "withdrawn": False})
+    result = ended(reply if reply.done else job.finish(NOTIFIED))
+    assert (result["status"], result["report"]["status"]) == (status.lower(), status)
+
+
+def test_report_of_a_decided_job_is_kept_as_late() -> None:
+    job = waiting()
+    job.fire(timedelta(seconds=361))
+    job.fire(timedelta(seconds=2))
+    told = job.run(completed(job.activity, WITHDRAWN), raised("processed", report()))
+    assert told.stage == "notifying"
+    last = job.finish(NOTIFIED)
+    (kept,) = last.kept
+    assert (kept["reason"], json.loads(kept["message"])) == ("late", report())
+    assert kept["received_at"] == "2026-11-23T20:06:03Z"
+    result = ended(last)
+    assert (result["status"], result["report"]) == ("timeout", None)
+
+
+def test_report_while_what_was_ignored_is_kept_is_kept_too() -> None:
+    job = waiting()
+    job.run(raised("processed", report("FAILED")), raised("processed", report()))
+    first = job.finish(NOTIFIED)
+    assert [entry["reason"] for entry in first.kept] == ["late"]
+    job.run(raised("processed", "hello"))
+    last = job.finish(KEPT)
+    assert [entry["reason"] for entry in last.kept] == ["late", "not_json"]
+    assert ended(last)["report"] == report("FAILED")
+
+
+def test_flood_of_garbage_does_not_put_off_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    job = waiting()
+    job.run(raised("processed", "hello"))
+    job.run(raised("processed", report()))
+    for _ in range(2):
+        job.run(raised("processed", "hello"), completed(job.activity, KEPT))
+    assert ended(job.last)["status"] == "processed"
+    assert "1 events that came at its very end" in caplog.text
+
+
+@pytest.mark.parametrize("trouble", [DOWN, None])
+def test_keeping_what_was_ignored_is_tried_three_times(trouble: Any, caplog: pytest.LogCaptureFixture) -> None:
+    job = waiting()
+    job.run(raised("processed", "hello"))
+    job.run(raised("processed", report()))
+    for seconds in (5, 20):
+        assert not job.run(completed(job.activity, trouble)).done
+        job.fire(timedelta(seconds=seconds))
+    assert ended(job.run(completed(job.activity, trouble)))["status"] == "processed"
+    assert caplog.text.count("1 ignored events could not be kept") == 3

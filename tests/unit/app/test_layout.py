@@ -60,6 +60,7 @@ def test_functions_and_their_triggers(indexed: dict[str, Any]) -> None:
         "send_processing_request": "activityTrigger",
         "withdraw_request": "activityTrigger",
         "SendFailureNotification": "activityTrigger",
+        "keep_rejected_reports": "activityTrigger",
         "client_function": "queueTrigger",
         "report_processed": "httpTrigger",
         "cancel_job": "httpTrigger",

@@ -69,7 +69,7 @@ def test_deadline_counts_from_the_start() -> None:
     job.start()
     reply = job.run(PUBLISHED, after=timedelta(seconds=20))
     (timer,) = reply.timers
-    assert timer["fireAt"] == stamp(START + timedelta(seconds=360))
+    assert timer["fireAt"] == stamp(START + timedelta(seconds=361))
 
 
 @pytest.mark.parametrize("name", ["processed", OLDER])
@@ -98,14 +98,14 @@ def test_report_as_base64_in_an_event() -> None:
 
 def test_no_report_is_a_timeout_and_somebody_is_told() -> None:
     job = waiting()
-    look = job.run(fired(1), after=timedelta(seconds=360))
+    look = job.run(fired(1), after=timedelta(seconds=361))
     assert not look.done
-    assert look.stage == "waiting"
-    over = job.run(fired(2), after=timedelta(seconds=1))
-    assert over.stage == "withdrawing"
+    assert look.stage == "withdrawing"
+    over = job.run(fired(2), after=timedelta(seconds=2))
+    assert over.called("withdraw_request") != []
     told = job.run(completed(3, WITHDRAWN))
     assert told.stage == "notifying"
-    (notification,) = told.called("SendFailureNotification")
+    notification = told.failure
     assert notification["status"] == "timeout"
     assert notification["instance_id"] == JOB
     result = ended(job.run(completed(4, NOTIFIED)))
@@ -173,9 +173,9 @@ def test_garbage_does_not_move_the_deadline(garbage: Event) -> None:
     reply = job.run(garbage, after=timedelta(seconds=100))
     first, second = reply.timers
     assert first["isCanceled"]
-    assert second["fireAt"] == stamp(START + timedelta(seconds=360))
-    job.run(fired(2), after=timedelta(seconds=260))
-    job.run(fired(3), after=timedelta(seconds=1))
+    assert second["fireAt"] == stamp(START + timedelta(seconds=361))
+    job.run(fired(2), after=timedelta(seconds=261))
+    job.run(fired(3), after=timedelta(seconds=2))
     job.run(completed(4, WITHDRAWN))
     assert ended(job.run(completed(5, NOTIFIED)))["status"] == "timeout"
 
@@ -201,8 +201,8 @@ def test_early_garbage_then_timeout() -> None:
     job = Instance()
     job.start(GARBAGE[0])
     job.run(PUBLISHED)
-    job.run(fired(2), after=timedelta(seconds=360))
-    job.run(fired(3), after=timedelta(seconds=1))
+    job.run(fired(2), after=timedelta(seconds=361))
+    job.run(fired(3), after=timedelta(seconds=2))
     job.run(completed(4, WITHDRAWN))
     assert ended(job.run(completed(5, NOTIFIED)))["status"] == "timeout"
 
@@ -226,15 +226,16 @@ def test_five_days_without_a_report() -> None:
         # Timers fire up to a second early; the days must not multiply by it.
         job.run(fired(day), after=timedelta(days=1) - timedelta(milliseconds=100))
     job.run(fired(6), after=timedelta(seconds=1))
-    job.run(completed(7, WITHDRAWN))
-    assert ended(job.run(completed(8, NOTIFIED)))["status"] == "timeout"
+    job.run(fired(7), after=timedelta(seconds=2))
+    job.run(completed(8, WITHDRAWN))
+    assert ended(job.run(completed(9, NOTIFIED)))["status"] == "timeout"
 
 
 def test_worker_that_failed() -> None:
     job = waiting()
     error = {"code": "truncated", "message": "128 of 250 frames", "retryable": False}
     told = job.run(raised("processed", report("failed", error=error)))
-    (notification,) = told.called("SendFailureNotification")
+    notification = told.failure
     assert notification["error"] == {"step": "worker", "code": "truncated", "message": "128 of 250 frames"}
     result = ended(job.run(completed(2, NOTIFIED)))
     assert result["status"] == "failed"
@@ -265,18 +266,51 @@ def test_activity_that_raised_becomes_one_readable_line() -> None:
 
 
 def test_notification_that_fails_does_not_change_the_result() -> None:
+    job = unpublished()
+    for seconds in (5, 20):
+        assert not job.run(failed(job.activity, "Activity function 'SendFailureNotification' failed:  E: down")).done
+        job.fire(timedelta(seconds=seconds))
+    result = ended(job.run(failed(job.activity, "Activity function 'SendFailureNotification' failed:  E: down")))
+    assert result["status"] == "failed"
+    assert result["error"] == {"step": "publishing", "code": "bad_setting", "message": "m"}
+    assert result["notification"] == {"delivered": False, "channels": []}
+
+
+def unpublished() -> Instance:
+    """A job that failed, and of which people are being told."""
     job = Instance()
     job.start()
     job.run(completed(0, {"ok": False, "error": {"code": "bad_setting", "message": "m"}}))
-    reply = job.run(failed(1, "Activity function 'SendFailureNotification' failed:  QueueError: down"))
-    for task in (2, 4):  # each failure is followed by a timer, then by the next try
-        assert not reply.done
-        job.run(fired(task), after=timedelta(seconds=5))
-        reply = job.run(failed(task + 1, "Activity function 'SendFailureNotification' failed:  QueueError: down"))
-    reply = job.run(fired(6))
-    assert reply.output["status"] == "failed"
-    assert reply.output["error"] == {"step": "publishing", "code": "bad_setting", "message": "m"}
-    assert reply.output["notification"] == {"delivered": False, "channels": []}
+    return job
+
+
+def missed(channel: str, *, again: bool) -> dict[str, Any]:
+    return {"channel": channel, "message": "no answer", "again": again}
+
+
+def test_channel_that_has_the_notification_is_not_asked_again() -> None:
+    job = unpublished()
+    job.finish({"told": ["queue"], "failed": [missed("webhook", again=True)]})
+    job.fire(timedelta(seconds=5))
+    last = job.finish({"told": ["queue", "webhook"], "failed": []})
+    assert [call["told"] for call in last.called("SendFailureNotification")] == [[], ["queue"]]
+    assert ended(last)["notification"] == {"delivered": True, "channels": ["queue", "webhook"]}
+
+
+def test_channel_that_will_never_have_it_is_not_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    job = unpublished()
+    last = job.finish({"told": ["queue"], "failed": [missed("webhook", again=False)]})
+    assert ended(last)["notification"] == {"delivered": True, "channels": ["queue"]}
+    assert "nobody was told through webhook: no answer" in caplog.text
+
+
+def test_channel_that_stays_away_is_given_up_after_three_tries() -> None:
+    job = unpublished()
+    for seconds in (5, 20):
+        job.finish({"told": ["queue"], "failed": [missed("webhook", again=True)]})
+        job.fire(timedelta(seconds=seconds))
+    last = job.finish({"told": ["queue"], "failed": [missed("webhook", again=True)]})
+    assert ended(last)["notification"] == {"delivered": True, "channels": ["queue"]}
 
 
 @pytest.mark.parametrize(

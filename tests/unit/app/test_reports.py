@@ -1,5 +1,6 @@
 """Each report ends in one place: with its job, back on the queue, or among the rejected with a reason."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from tests.unit.app.fakes import FakeClient, FakeQueues, FakeStatus, status
 from video_jobs import reports
 from video_jobs.contract import encode_report
 from video_jobs.queues import QueueError
-from video_jobs.reports import NotYetDelivered, rejection, take_message, take_post
+from video_jobs.rejected import keep, rejection
+from video_jobs.reports import NotYetDelivered, take_message, take_post
 
 REPORT = {"instance_id": "job-1", "status": "PROCESSED", "details": {}}
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
@@ -80,6 +82,7 @@ async def test_report_of_a_running_job_is_raised(text: str, state: str) -> None:
         ("{}", "breaks_contract"),
         (encode_report({"instance_id": "job-1", "status": "DONE"}), "breaks_contract"),
         (encode_report({"a": encode_report(REPORT)}), "breaks_contract"),
+        (base64.b64encode(encode_report(REPORT).encode()), "nested_base64"),
     ],
 )
 async def test_what_is_no_report_is_moved_at_once(text: str | bytes, reason: str) -> None:
@@ -116,6 +119,24 @@ async def test_report_for_an_ended_job_is_kept_as_late(state: FakeStatus) -> Non
     client = FakeClient([state])
     assert rejected(await take(message(), client))["reason"] == "late"
     assert client.raised == []
+
+
+@pytest.mark.parametrize("attempt", [2, 3, None])
+async def test_report_for_the_current_attempt_or_one_that_is_not_shown_yet_is_raised(attempt: int | None) -> None:
+    client = FakeClient([status("Running", stage="waiting", attempt=2)])
+    given = {**REPORT, **({"attempt": attempt} if attempt else {})}
+    assert (await take(message(json.dumps(given)), client)).sent == []
+    assert client.raised == [("job-1", "processed", given)]
+
+
+async def test_report_for_an_older_attempt_is_kept() -> None:
+    second = FakeClient([status("Running", stage="publishing", attempt=2)])
+    stale = {**REPORT, "attempt": 1}
+    assert rejected(await take(message(json.dumps(stale)), second))["reason"] == "stale_attempt"
+    queues = FakeQueues()
+    code, body = await answer(post(stale), second, queues)
+    assert (code, body["error"]["code"], rejected(queues)["reason"]) == (409, "stale_attempt", "stale_attempt")
+    assert second.raised == []
 
 
 async def test_job_that_ends_between_the_look_and_the_event() -> None:
@@ -185,6 +206,23 @@ async def test_report_by_http_that_no_message_could_hold() -> None:
 
 @pytest.mark.parametrize("text", ["x" * 65_536, '"' * 65_536, "\x01" * 65_536, "ä" * 30_000 + '"' * 20_000])
 def test_rejected_message_always_fits_the_queue(text: str) -> None:
-    kept = rejection("not_json", "why", text, NOW)
+    kept = rejection("not_json", "why", text, "2026-11-23T20:00:00Z")
     assert len(kept.encode()) <= 65_536
     assert json.loads(kept)["message"]
+
+
+IGNORED = {"reason": "late", "detail": "why", "received_at": "2026-11-23T20:00:00Z", "message": "hello"}
+
+
+def test_events_that_a_job_ignored_are_kept() -> None:
+    queues = FakeQueues()
+    assert keep({"instance_id": "job-1", "rejected": [IGNORED, IGNORED]}, send=queues) == {"ok": True}
+    assert [(queue, json.loads(text), seconds) for queue, text, seconds in queues.sent] == [
+        ("video-processed-rejected", IGNORED, -1)
+    ] * 2
+
+
+def test_ignored_events_with_storage_down_are_tried_again() -> None:
+    queues = FakeQueues(QueueError("storage_unavailable", "down"))
+    kept = keep({"instance_id": "job-1", "rejected": [IGNORED]}, send=queues)
+    assert kept == {"ok": False, "error": {"code": "storage_unavailable", "message": "down"}}

@@ -6,7 +6,7 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from tests.unit.app.fakes import FakeClient, status
+from tests.unit.app.fakes import FakeClient, FakeStatus, status
 from video_jobs.starter import start
 
 BODY: dict[str, Any] = {"blobURL": "http://a/v/a.avi?sig=SeCrEt", "blobName": "v/a.avi"}
@@ -88,16 +88,48 @@ async def test_two_different_keys() -> None:
     assert code == 400
 
 
+COMPLETE = {**BODY, "timeoutSeconds": 360, "maxAttempts": 1}
+
+
+@pytest.mark.parametrize("by_sdk", [True, False])
 @pytest.mark.parametrize("state", ["Running", "Pending", "Completed", "Terminated"])
-async def test_taken_key(state: str) -> None:
-    code, error = await refused(request(params={"instanceId": "a"}), FakeClient([status(state)]))
-    assert (code, error["code"]) == (409, "key_reused")
+async def test_same_key_and_body_is_the_same_job(state: str, by_sdk: bool) -> None:
+    job = status(state, started_with=json.dumps(COMPLETE) if by_sdk else COMPLETE)
+    client = FakeClient([job])
+    response = await start(request(params={"instanceId": "a"}), client)
+    assert (response.status_code, response.headers["Location"]) == (202, "/instances/a")
+    assert client.started == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({**BODY, "timeoutSeconds": 5}, "timeoutSeconds"),
+        ({**BODY, "blobName": "v/b.avi", "maxAttempts": 2}, "blobName, maxAttempts"),
+        ({**BODY, "blobURL": "http://a/v/b.avi?sig=SeCrEt"}, "blobURL"),
+    ],
+)
+async def test_same_key_and_another_body(body: dict[str, Any], fields: str) -> None:
+    client = FakeClient([status("Running", started_with=json.dumps(COMPLETE))])
+    code, error = await refused(request(body, params={"instanceId": "a"}), client)
+    assert (code, error["code"], error["path"]) == (409, "key_reused", f"$.{fields.split(',')[0]}")
+    assert f"with another {fields};" in error["message"]
+
+
+@pytest.mark.parametrize("started_with", [None, "hello", "[", 5, [1]])
+async def test_key_of_an_instance_that_is_no_job_of_ours(started_with: Any) -> None:
+    for job in (status("Running", started_with=started_with), status("Running", name="other", started_with=COMPLETE)):
+        code, error = await refused(request(params={"instanceId": "a"}), FakeClient([job]))
+        assert (code, error["code"], error["path"]) == (409, "key_reused", None)
 
 
 async def test_key_taken_between_the_look_and_the_start() -> None:
     text = {"Message": "An Orchestration instance with the status Running already exists."}
-    client = FakeClient(start_error=Exception(text))
-    assert (await refused(request(params={"instanceId": "a"}), client))[0] == 409
+    now_there = status("Pending", started_with=json.dumps(COMPLETE))
+    client = FakeClient([FakeStatus(), now_there], start_error=Exception(text))
+    assert (await start(request(params={"instanceId": "a"}), client)).status_code == 202
+    client = FakeClient([FakeStatus(), now_there], start_error=Exception(text))
+    assert (await refused(request({**BODY, "maxAttempts": 2}, params={"instanceId": "a"}), client))[0] == 409
 
 
 async def test_host_in_trouble() -> None:
