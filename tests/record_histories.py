@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HISTORIES = ROOT / "tests" / "data" / "histories"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 BODY: dict[str, Any] = {"blobURL": "http://127.0.0.1:10000/dev/videos/a.avi", "blobName": "videos/a.avi"}
-PUBLISH, WITHDRAW, NOTIFY = "send_processing_request", "withdraw_request", "SendFailureNotification"
+PUBLISH, WITHDRAW = "send_processing_request", "withdraw_request"
+NOTIFY, REJECT = "SendFailureNotification", "keep_rejected_reports"
 SENT = {
     "ok": True,
     "receipt": {"queue": "video-to-processing", "message_id": "m1", "pop_receipt": "p1"},
@@ -98,7 +99,8 @@ async def record(folder: Path) -> None:
         async with TestHost(ROOT, now=NOW, leftovers="ignore", environment=_ENVIRONMENT) as host:
             host.activity(PUBLISH).returns(published)
             host.activity(WITHDRAW).returns({"ok": True, "withdrawn": True})
-            host.activity(NOTIFY).returns(["queue"])
+            host.activity(NOTIFY).returns({"told": ["queue"], "failed": []})
+            host.activity(REJECT).returns({"ok": True})
             job = await host.start_orchestration("video_orchestrator", body, instance_id=name)
             await host.settle()
             await play(host, job)

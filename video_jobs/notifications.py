@@ -1,6 +1,5 @@
 """The activity that tells people of a job that failed or timed out."""
 
-import logging
 from typing import Any
 
 import msgspec

@@ -112,7 +112,7 @@ async def test_same_key_and_body_is_the_same_job(state: str, by_sdk: bool) -> No
 async def test_same_key_and_another_body(body: dict[str, Any], fields: str) -> None:
     client = FakeClient([status("Running", started_with=json.dumps(COMPLETE))])
     code, error = await refused(request(body, params={"instanceId": "a"}), client)
-    assert (code, error["code"], error["path"]) == (409, "key_reused", f"$.{fields.split(',')[0]}")
+    assert (code, error["code"], error["path"]) == (409, "key_reused", f"$.{fields.split(',', maxsplit=1)[0]}")
     assert f"with another {fields};" in error["message"]
 
 
