@@ -39,10 +39,12 @@ async def take_message(
     *,
     send: Send = send_to_queue,
     now: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """A message of `video-processed`.
 
-    Returns when the message is dealt with; raises when the queue is to hand it over again.
+    Returns when the message is dealt with; raises when the queue is to hand it over again, after the
+    `visibilityTimeout` of host.json. A job that starts a little late is waited for instead.
     """
     text = message.get_body().decode("utf-8", "backslashreplace")
     try:
@@ -50,7 +52,7 @@ async def take_message(
     except ContractError as error:
         await _reject(error.code, str(error), text, send, now)
         return
-    delivery = await deliver(report, client)
+    delivery = await patiently(lambda: deliver(report, client), ("pending",), sleep)
     if delivery == "delivered":
         return
     detail = f"{WHY[delivery]}: {report.instance_id}"

@@ -55,12 +55,17 @@ class UserCodeFailed(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """host.json: how many of each kind run at a time, and how many operations an entity batch holds."""
+    """host.json: how many of each kind run at a time, and how many operations an entity batch holds.
+
+    `hidden` is how long a live host's queues hide what a crash interrupted. devhost, which notices its own start, goes
+    on at once; the test kit plays the live host.
+    """
 
     orchestrators: int
     activities: int
     entities: int
     entity_batch: int = 5000
+    hidden: timedelta = timedelta(minutes=5)
 
 
 class UserCode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ..settings import HostSettings, SettingsError
 from .engine import Limits
@@ -38,6 +39,7 @@ class HubOptions:
                 activities=settings.integer(f"{_PLACE}.maxConcurrentActivityFunctions", 10 * processors),
                 entities=settings.integer(f"{_PLACE}.maxConcurrentEntityFunctions", 10 * processors),
                 entity_batch=settings.integer(f"{_PLACE}.maxEntityOperationBatchSize", 5000),
+                hidden=max(_hidden(settings, "controlQueue"), _hidden(settings, "workItemQueue")),
             ),
             replay=ReplaySettings(
                 max_actions=settings.integer(f"{_PLACE}.maxOrchestrationActions", 100_000),
@@ -46,6 +48,10 @@ class HubOptions:
             ),
             any_state=overridable.lower() == "anystate",
         )
+
+
+def _hidden(settings: HostSettings, queue: str) -> timedelta:
+    return settings.timespan(f"{_PLACE}.storageProvider.{queue}VisibilityTimeout", timedelta(minutes=5))
 
 
 def _hub_name(settings: HostSettings) -> str:

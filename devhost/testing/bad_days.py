@@ -17,7 +17,8 @@ class BadDays:
     - `late_starts`: how late a new instance begins to run, such as `timedelta(seconds=3)`; it is Pending till then.
     - `early_timers`: how much too early a durable timer fires, less than a second.
     - `slow_recovery`: after a kill, what was interrupted runs again only after this time; the live host's queue
-      messages stay hidden for five minutes.
+      messages stay hidden for five minutes, or as `controlQueueVisibilityTimeout` and
+      `workItemQueueVisibilityTimeout` of host.json say, which is what a mix plays.
     - `duplicate_messages`: a queue message that was dealt with comes once more.
     - `unordered_events`: of two events raised to an instance within a second, the later one arrives first.
     - `mix`: the seed of a mixture: every one of the above that is not set otherwise happens now and then.
@@ -42,9 +43,6 @@ class BadDays:
     def names(cls) -> list[str]:
         return [each.name for each in fields(cls)]
 
-
-SLOW_RECOVERY = timedelta(minutes=5)
-"""`workItemQueueVisibilityTimeout` and `controlQueueVisibilityTimeout` of a host.json that does not set them."""
 
 _LATEST_START_SECONDS = 3.0
 _OFTEN = 0.3
@@ -72,10 +70,10 @@ class Dice:
             return self._days.early_timers
         return timedelta(seconds=self._random.uniform(0, 0.999))
 
-    def recovery_delay(self) -> timedelta:
+    def recovery_delay(self, hidden: timedelta) -> timedelta:
         if self._days.slow_recovery or not self._strikes():
             return self._days.slow_recovery
-        return SLOW_RECOVERY
+        return hidden
 
     def delivers_twice(self) -> bool:
         return self._days.duplicate_messages or self._strikes()

@@ -108,7 +108,7 @@ class VirtualEngine(Engine):
         super().deliver(delivery)
 
     def _recovered(self, delivery: Delivery) -> Delivery:
-        delay = self._dice.recovery_delay()
+        delay = self._dice.recovery_delay(self.limits.hidden)
         cut_off = self._interrupted
         late = Delivery(
             messages=[one for one in delivery.messages if one.id in cut_off.messages],

@@ -11,7 +11,7 @@ import pytest
 from azure.functions.queue import QueueMessage
 
 from tests.unit.app.fakes import FakeClient, FakeQueues, FakeStatus, status
-from video_jobs import reports
+from video_jobs import delivery, reports
 from video_jobs.contract import encode_report
 from video_jobs.queues import QueueError
 from video_jobs.rejected import keep, rejection
@@ -45,18 +45,19 @@ def rejected(queues: FakeQueues) -> dict[str, Any]:
     return kept
 
 
+async def no_time(_: float) -> None:
+    return
+
+
 async def take(given: func.QueueMessage, client: FakeClient, queues: FakeQueues | None = None) -> FakeQueues:
     queues = queues or FakeQueues()
-    await take_message(given, client, send=queues, now=lambda: NOW)
+    await take_message(given, client, send=queues, now=lambda: NOW, sleep=no_time)
     return queues
 
 
 async def answer(
     request: func.HttpRequest, client: FakeClient, queues: FakeQueues | None = None
 ) -> tuple[int, dict[str, Any]]:
-    async def no_time(_: float) -> None:
-        return
-
     response = await take_post(request, client, send=queues or FakeQueues(), now=lambda: NOW, sleep=no_time)
     assert response.mimetype == "application/json"
     if response.status_code == 503:
@@ -104,6 +105,21 @@ async def test_report_without_a_running_job_is_tried_again_then_kept(state: Fake
         "pending" if state.runtime_status and state.runtime_status.name == "Pending" else "unknown_job"
     )
     assert kept["message"] == encode_report(REPORT)
+
+
+async def test_report_of_a_job_that_starts_late_waits_for_it() -> None:
+    client = FakeClient([status("Pending"), status("Pending"), RUNNING])
+    assert (await take(message(), client)).sent == []
+    assert len(client.raised) == 1
+
+
+def test_a_report_outlasts_the_minute_that_a_crash_hides_the_start_of_its_job() -> None:
+    extensions = json.loads(HOST.read_text())["extensions"]
+    storage = extensions["durableTask"]["storageProvider"]
+    assert storage["controlQueueVisibilityTimeout"] == storage["workItemQueueVisibilityTimeout"] == "00:01:00"
+    assert extensions["queues"]["visibilityTimeout"] == "00:00:15"
+    held = delivery.HOLDS * delivery.HOLD_SECONDS
+    assert (reports.MAX_TRIES - 1) * 15 + reports.MAX_TRIES * held > 60
 
 
 def test_last_try_is_the_hosts_last_try() -> None:
