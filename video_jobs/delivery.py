@@ -17,7 +17,8 @@ RETRY_AFTER_SECONDS = 5
 
 Missed = Literal["late", "pending", "unknown_job"]
 Undelivered = Literal[Missed, "stale_attempt"]
-Delivery = Literal["delivered", Undelivered]
+Delivery = Literal["delivered", "repeated", Undelivered]
+DONE: tuple[Delivery, ...] = ("delivered", "repeated")
 # The same report may be delivered later, or never.
 EARLY: tuple[Delivery, ...] = ("pending", "unknown_job")
 TOO_LATE: tuple[Delivery, ...] = ("late", "stale_attempt")
@@ -35,10 +36,14 @@ _DECIDED_STAGES = ("withdrawing", "notifying")
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at a job told: `state` is "running" when it hears events, `attempt` None until it shows one."""
+    """What a look at a job told.
+
+    `state` is "running" when it hears events, `attempt` None until it shows one, `report` that of its result.
+    """
 
     state: Literal["running"] | Missed
     attempt: int | None = None
+    report: Any = None
 
 
 async def look_at(instance_id: str, client: DurableClient) -> Seen:
@@ -51,7 +56,7 @@ async def look_at(instance_id: str, client: DurableClient) -> Seen:
         return Seen("pending")
     shown = _shown(status)
     if state in _ENDED or shown.get("stage") in _DECIDED_STAGES:
-        return Seen("late")
+        return Seen("late", report=_report_in(status.output))
     return Seen("running", shown.get("attempt"))
 
 
@@ -78,6 +83,10 @@ async def patiently(
         await sleep(HOLD_SECONDS)
         delivery = await deliver()
     return delivery
+
+
+def _report_in(output: Any) -> Any:
+    return output.get("report") if isinstance(output, dict) else None
 
 
 def _shown(status: InstanceStatus) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class InstanceStatus(Protocol):
     @property
     def input_(self) -> Any: ...
 
+    @property
+    def output(self) -> Any: ...
+
     def __bool__(self) -> bool: ...
 
 

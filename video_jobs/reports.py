@@ -17,11 +17,21 @@ from video_jobs.contract import (
     decode_report,
     utc_text,
 )
-from video_jobs.delivery import EARLY, RETRY_AFTER_SECONDS, TOO_LATE, WHY, Delivery, look_at, patiently, raise_event
+from video_jobs.delivery import (
+    DONE,
+    EARLY,
+    RETRY_AFTER_SECONDS,
+    TOO_LATE,
+    WHY,
+    Delivery,
+    look_at,
+    patiently,
+    raise_event,
+)
 from video_jobs.durable import DurableClient
 from video_jobs.queues import FOR_EVER, Send
 from video_jobs.queues import send as send_to_queue
-from video_jobs.redaction import one_line
+from video_jobs.redaction import hide_secrets_in, one_line
 from video_jobs.rejected import rejection
 from video_jobs.settings import utc_now
 
@@ -53,7 +63,7 @@ async def take_message(
         await _reject(error.code, str(error), text, send, now)
         return
     delivery = await patiently(lambda: deliver(report, client), ("pending",), sleep)
-    if delivery == "delivered":
+    if delivery in DONE:
         return
     detail = f"{WHY[delivery]}: {report.instance_id}"
     if delivery in EARLY and (message.dequeue_count or 1) < MAX_TRIES:
@@ -69,7 +79,7 @@ async def take_post(
     now: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> func.HttpResponse:
-    """A report by HTTP: 202 when the job has it, 400 or 413 when it is none, 409 too late, 503 too early."""
+    """A report by HTTP: 202 when the job has it or had it, 400 or 413 when it is none, 409 too late, 503 too early."""
     body = request.get_body()
     if len(body) > MAX_MESSAGE_BYTES:
         return too_large(MAX_MESSAGE_BYTES)
@@ -90,8 +100,11 @@ async def take_post(
 
 
 async def deliver(report: Report, client: DurableClient) -> Delivery:
-    """Raise the report to its job, if that runs."""
+    """Raise the report to its job, if that runs; "repeated" when it is the one that ended the job."""
     seen = await look_at(report.instance_id, client)
+    if seen.report is not None and seen.report == hide_secrets_in(report.body):
+        logging.info("Job %s: its report came again", report.instance_id)
+        return "repeated"
     if seen.state != "running":
         return seen.state
     if report.attempt is not None and seen.attempt is not None and report.attempt < seen.attempt:
@@ -103,7 +116,7 @@ async def deliver(report: Report, client: DurableClient) -> Delivery:
 
 
 def _answer(delivery: Delivery, instance_id: str) -> func.HttpResponse:
-    if delivery == "delivered":
+    if delivery in DONE:
         return answer(202, {"ok": True, "instance_id": instance_id})
     if delivery in TOO_LATE:
         return refusal(409, delivery, f"{WHY[delivery]}; the report was kept in the queue {REJECTED_QUEUE}")

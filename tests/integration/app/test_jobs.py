@@ -65,12 +65,13 @@ async def test_both_event_names_end_the_wait(jobs: Jobs, name: str) -> None:
     assert (await jobs.result(job))["status"] == "processed"
 
 
-async def test_a_report_to_the_apps_own_route_ends_the_job_and_a_second_one_is_late(jobs: Jobs) -> None:
+async def test_a_report_to_the_apps_own_route_ends_the_job_and_another_one_is_late(jobs: Jobs) -> None:
     job = await jobs.start()
     await jobs.waiting(job)
     assert await jobs.post(f"/api/jobs/{job}/processed", report(job)) == (202, {"ok": True, "instance_id": job})
     assert (await jobs.result(job))["status"] == "processed"
-    code, answer = await jobs.post(f"/api/jobs/{job}/processed", report(job))
+    assert await jobs.post(f"/api/jobs/{job}/processed", report(job)) == (202, {"ok": True, "instance_id": job})
+    code, answer = await jobs.post(f"/api/jobs/{job}/processed", report(job, details={"other": 1}))
     assert (code, answer["error"]["code"]) == (409, "late")
     assert json.loads(await jobs.take("video-processed-rejected"))["reason"] == "late"
 

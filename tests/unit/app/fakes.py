@@ -19,6 +19,7 @@ class FakeStatus:
     runtime_status: FakeRuntimeStatus | None = None
     custom_status: Any = None
     input_: Any = None
+    output: Any = None
 
     def __bool__(self) -> bool:
         return self.name is not None

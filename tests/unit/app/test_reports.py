@@ -155,6 +155,17 @@ async def test_report_for_an_older_attempt_is_kept() -> None:
     assert second.raised == []
 
 
+async def test_report_that_ended_the_job_is_acknowledged_when_it_comes_again() -> None:
+    secret = {**REPORT, "blobUrl": "http://a/v?sig=SeCrEt"}
+    ended = status("Completed")
+    ended.output = {"status": "processed", "report": {**REPORT, "blobUrl": "http://a/v?sig=hidden"}}
+    client = FakeClient([ended])
+    assert (await take(message(json.dumps(secret)), client)).sent == []
+    assert await answer(post(secret), client) == (202, {"ok": True, "instance_id": "job-1"})
+    assert client.raised == []
+    assert rejected(await take(message(json.dumps({**secret, "details": 1})), client))["reason"] == "late"
+
+
 async def test_job_that_ends_between_the_look_and_the_event() -> None:
     gone = Exception("Instance with ID job-1 is gone: either completed or failed")
     assert rejected(await take(message(), FakeClient([RUNNING], raise_error=gone)))["reason"] == "late"
