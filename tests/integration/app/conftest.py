@@ -107,7 +107,7 @@ async def jobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         monkeypatch.setenv(setting, azurite.connection_string)
     # An idle listener looks again at once: the tests need no back-off.
     monkeypatch.setenv("AzureFunctionsJobHost__extensions__queues__maxPollingInterval", "00:00:00.1")
-    monkeypatch.setenv("AzureFunctionsJobHost__extensions__queues__visibilityTimeout", "00:00:01")
+    monkeypatch.setenv("AzureFunctionsJobHost__extensions__queues__visibilityTimeout", "00:00:00")
     for name in QUEUES:
         async with QueueClient.from_connection_string(azurite.connection_string, name) as client:
             await _empty(client)
