@@ -65,7 +65,7 @@ async def test_a_crash_costs_a_job_a_minute(status: str) -> None:
         assert host.queue("video-processed-rejected").messages() == []
 
 
-async def test_a_sixth_of_a_day_without_storage_still_ends_with_a_result() -> None:
+async def test_a_job_ends_though_the_storage_stays_away() -> None:
     async with app_on_kit() as (host, storage):
         storage.outages = 1000
         answer = await host.request("POST", f"{START}?instanceId={JOB}", json=BODY)
