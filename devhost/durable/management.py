@@ -31,6 +31,7 @@ _JSON = "application/json; charset=utf-8"
 _PURGEABLE = ("Completed", "Terminated", "Canceled", "Failed")
 _STATUSES = (*_PURGEABLE, "Running", "ContinuedAsNew", "Pending", "Suspended", "Unknown")
 DEFAULT_TOP = 100
+_MOST_LEVELS = 64  # Newtonsoft.Json's default
 
 
 @dataclass(frozen=True)
@@ -95,23 +96,37 @@ def went_wrong(error_type: str, text: str) -> Reply:
     return failure(500, "Something went wrong while processing your request", error_type, text)
 
 
-def _read(body: bytes) -> Any:
-    """JSON as the host reads it: lenient with quotes and comments. Raises NotJsonError."""
+def _read(body: bytes) -> str:
+    """JSON as the host reads it, lenient with quotes and comments, written again. Raises NotJsonError."""
     text = body.decode("utf-8-sig", "replace")
     try:
-        return status_view.parsed(text)
-    except json.JSONDecodeError:
-        if text.strip():
-            return status_view.parsed(json.dumps(read_json(text)))
-    line, position = (1, len(text)) if text else (0, 0)
-    raise NotJsonError(f"Error reading JToken from JsonReader. Path '', line {line}, position {position}.")
+        value = status_view.parsed(text)
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
+        if not text.strip():
+            line, position = (1, len(text)) if text else (0, 0)
+            at = f"Path '', line {line}, position {position}."
+            raise NotJsonError(f"Error reading JToken from JsonReader. {at}") from None
+        value = status_view.parsed(json.dumps(read_json(text)))
+    if _levels(value) > _MOST_LEVELS:
+        raise NotJsonError(f"The reader's MaxDepth of {_MOST_LEVELS} has been exceeded.")
+    # Half a surrogate pair, which no UTF-8 text holds, is kept as the replacement character.
+    return dump(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _levels(value: Any) -> int:
+    """How deep arrays and objects are nested."""
+    level, levels = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+        levels += 1
+    return levels
 
 
 def _read_input(body: bytes) -> str | None:
     """JSON text of a start's input. Blanks alone are an empty text, which fails in the orchestrator."""
     if not body.strip():
         return dump("") if body else None
-    return dump(_read(body))
+    return _read(body)
 
 
 def empty(status: int) -> Reply:
@@ -240,7 +255,7 @@ class Management:
             return empty(410)
         if call.content_type.split(";", 1)[0].strip().lower() != "application/json":
             return json_reply(400, {"Message": "Only application/json request content is supported"})
-        data = dump(_read(call.body))
+        data = _read(call.body)
         await target.client.raise_event(instance_id, name, data)
         return empty(202)
 
@@ -320,7 +335,7 @@ class Management:
         data: str | None = None
         if text and call.content_type.split(";", 1)[0].strip().lower() == "application/json":
             try:
-                data = dump(_read(call.body))
+                data = _read(call.body)
             except NotJsonError as error:
                 return json_reply(400, {"Message": f"Could not parse JSON content: {error}"})
         elif text:
