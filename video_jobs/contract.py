@@ -29,7 +29,10 @@ FAILED_QUEUE = "video-failed"
 MAX_START_BYTES = 32 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_CANCEL_BYTES = 1024
-MAX_REPORT_DEPTH = 64
+# The host reads no JSON of more than 64 levels, and what an orchestrator answers wraps its report in a few more.
+MAX_REPORT_DEPTH = 48
+# Nor a whole number of more than 380 digits.
+MAX_WHOLE_NUMBER = 10**300
 DEFAULT_TIMEOUT_SECONDS = 360
 MAX_TIMEOUT_SECONDS = 432_000
 
@@ -199,7 +202,7 @@ def encode_report(body: dict[str, Any]) -> str:
 def decode_report(text: str | bytes) -> Report:
     """A report as base64 of JSON or as plain JSON, with or without a byte-order mark."""
     body = _decode(_report_json(_as_bytes(text)), dict[str, Any])
-    _check_depth(body)
+    _check_readable(body)
     instance_id = body.get("instance_id")
     if not isinstance(instance_id, str) or not is_instance_id(instance_id):
         raise ContractError("breaks_contract", "instance_id must be the id of a job", "$.instance_id")
@@ -297,8 +300,8 @@ def _check_url(url: str) -> None:
         raise ContractError("breaks_contract", "blobURL must be an http or https URL", "$.blobURL")
 
 
-def _check_depth(body: dict[str, Any]) -> None:
-    # A report becomes part of the job's output, which the host's library encodes by recursion.
+def _check_readable(body: dict[str, Any]) -> None:
+    """Refuse what is JSON and still more than the host can read: the report becomes part of the job's output."""
     level: list[Any] = [body]
     for _ in range(MAX_REPORT_DEPTH):
         level = [
@@ -307,6 +310,8 @@ def _check_depth(body: dict[str, Any]) -> None:
             if isinstance(value, dict | list)
             for child in (value.values() if isinstance(value, dict) else value)
         ]
+        if any(isinstance(value, int) and abs(value) > MAX_WHOLE_NUMBER for value in level):
+            raise ContractError("breaks_contract", "The report has a whole number of more than 300 digits")
         if not level:
             return
     raise ContractError("breaks_contract", f"The report is nested more than {MAX_REPORT_DEPTH} levels deep")

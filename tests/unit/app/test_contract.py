@@ -217,6 +217,13 @@ def test_report_nested_too_deep_is_refused() -> None:
         decode_report('{"details":' + "[" * 20_000 + "]" * 20_000 + "}")
 
 
+@pytest.mark.parametrize("number", [10**301, -(10**301)])
+def test_report_with_a_number_that_the_host_can_not_read_is_refused(number: int) -> None:
+    assert decode_report(json.dumps({**REPORT, "details": {"frames": 10**299}})).body["details"]["frames"] == 10**299
+    with pytest.raises(ContractError, match="300 digits"):
+        decode_report(json.dumps({**REPORT, "details": {"frames": number}}))
+
+
 @given(
     st.one_of(
         st.binary(),
