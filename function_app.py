@@ -33,8 +33,8 @@ def withdraw_request(withdrawal: Dict[str, Any]) -> dict[str, Any]:  # noqa: UP0
 
 
 @app.activity_trigger(input_name="notification")
-def SendFailureNotification(notification: Dict[str, Any]) -> dict[str, Any]:  # noqa: N802, UP006 - dashboards know this name
-    return notifications.notify(notification)
+async def SendFailureNotification(notification: Dict[str, Any]) -> dict[str, Any]:  # noqa: N802, UP006 - dashboards know this name
+    return await notifications.notify(notification)
 
 
 @app.activity_trigger(input_name="ignored")

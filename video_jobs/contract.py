@@ -140,7 +140,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class FailureNotification(msgspec.Struct, frozen=True):
-    """The message on `video-failed`."""
+    """The message on `video-failed`; neither `blobUrl` nor the URLs in `links` have a key or a signature in them."""
 
     instance_id: str
     blob_name: str | None = msgspec.field(name="blobName")
@@ -149,6 +149,7 @@ class FailureNotification(msgspec.Struct, frozen=True):
     attempts: int
     requested_at: datetime
     error: JobError
+    links: dict[str, str] = {}
 
 
 def is_instance_id(text: str) -> bool:

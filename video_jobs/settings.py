@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
 
 from video_jobs.contract import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS
 
 STORAGE = "VideoStorage"
 TIMEOUT = "VIDEO_JOB_TIMEOUT_SECONDS"
+WEBHOOK = "VIDEO_FAILURE_WEBHOOK_URL"
 
 
 class SettingError(ValueError):
@@ -53,3 +55,31 @@ def default_timeout_seconds(environ: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TIMEOUT_SECONDS):
         raise SettingError(f"{TIMEOUT} must be a whole number from 1 to {MAX_TIMEOUT_SECONDS}")
     return int(text)
+
+
+def webhook_is_set(environ: Mapping[str, str]) -> bool:
+    """Whether people are to be told of failures through a webhook, too."""
+    return environ.get(WEBHOOK, "").strip() != ""
+
+
+def failure_webhook(environ: Mapping[str, str]) -> str:
+    """The webhook's URL; `SettingError`, without the URL in it, when it is none that may be used."""
+    url = environ.get(WEBHOOK, "").strip()
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme.lower() == "https" and bool(parts.hostname) and parts.port != 0
+        named = parts.username is not None or parts.password is not None
+    except ValueError:
+        good = named = False
+    if not good or named or any(character.isspace() or not character.isprintable() for character in url):
+        raise SettingError(f"{WEBHOOK} must be an https URL without a user name in it")
+    return url
+
+
+def status_link(environ: Mapping[str, str], instance_id: str) -> str | None:
+    """Where the status of a job is; it opens with a key, which is not in it. None when the host has no name."""
+    host = environ.get("WEBSITE_HOSTNAME", "").strip()
+    if not host:
+        return None
+    scheme = "http" if host.split(":", maxsplit=1)[0] in ("localhost", "127.0.0.1") else "https"
+    return f"{scheme}://{host}/runtime/webhooks/durabletask/instances/{quote(instance_id, safe='')}"

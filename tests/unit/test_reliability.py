@@ -40,4 +40,6 @@ def test_the_sixteen_things_a_live_host_does_are_all_there() -> None:
 
 def test_each_reason_is_explained() -> None:
     table = TEXT.split("## Rejected reports")[1].split("\n## ")[0]
-    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))) == set(get_args(Reason))
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))) == set(
+        get_args(Reason)
+    )

@@ -92,3 +92,16 @@ async def test_what_a_job_ignored_is_kept_word_by_word() -> None:
         assert [entry["reason"] for entry in kept] == ["stale_attempt", *["breaks_contract"] * 2, "not_json"]
         assert [entry["message"] for entry in kept[1:]] == ['{"hello": "world"}', "[]", '"text"']
         host.queue("video-to-processing").take_all()
+
+
+async def test_a_webhook_that_nobody_answers_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEO_FAILURE_WEBHOOK_URL", "https://127.0.0.1:1/hooks/SeCrEt")
+    async with app_on_kit() as (host, _):
+        await start(host, timeoutSeconds=1)
+        result = await host.instance(JOB).result()
+        assert (result["status"], result["notification"]) == ("timeout", {"delivered": True, "channels": ["queue"]})
+        (told,) = [json.loads(text) for text in host.queue("video-failed").take_all()]
+        assert told["links"]["status"].endswith(f"/instances/{JOB}")
+        log = "\n".join(line.text for line in host.log)
+        assert log.count("nobody was told through webhook") == 3
+        assert "SeCrEt" not in log

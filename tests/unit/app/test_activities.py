@@ -8,7 +8,6 @@ import pytest
 
 from tests.unit.app.fakes import FakeQueues
 from video_jobs import storage
-from video_jobs.notifications import notify
 from video_jobs.queues import QueueError, send, take_back
 from video_jobs.requests import publish, withdraw
 from video_jobs.settings import SettingError, StorageAccount, storage_account
@@ -27,14 +26,6 @@ WITHDRAWAL: dict[str, Any] = {
     "instance_id": "job-1",
     "attempt": 2,
     "receipt": {"queue": "video-to-processing", "message_id": "m", "pop_receipt": "p", "expires_at": None},
-}
-FAILURE: dict[str, Any] = {
-    "instance_id": "job-1",
-    "blobName": "v/a.avi",
-    "status": "timeout",
-    "attempts": 1,
-    "requested_at": "2026-11-23T20:00:00Z",
-    "error": {"step": "waiting", "code": "timeout", "message": "No report"},
 }
 
 
@@ -88,19 +79,6 @@ def test_withdrawal_with_storage_down_is_data() -> None:
         "ok": False,
         "error": {"code": "storage_unavailable", "message": "AccountKey=hidden refused"},
     }
-
-
-def test_failure_notification() -> None:
-    queues = FakeQueues()
-    assert notify(FAILURE, send=queues) == ["queue"]
-    ((queue, text, seconds_to_live),) = queues.sent
-    assert (queue, seconds_to_live) == ("video-failed", -1)
-    assert json.loads(text) == FAILURE
-
-
-def test_failure_notification_that_fails_is_raised_for_the_retry() -> None:
-    with pytest.raises(QueueError):
-        notify(FAILURE, send=FakeQueues(QueueError("storage_unavailable", "down")))
 
 
 def test_account_by_connection_string_or_identity() -> None:
