@@ -5,9 +5,21 @@ from typing import Any, Dict  # noqa: UP035 - the Python worker in Azure refuses
 import azure.durable_functions as df
 import azure.functions as func
 
-from video_jobs import cancel, notifications, orchestrator, rejected, reports, requests, starter
-from video_jobs.durable import DurableApp, DurableClient, OrchestrationContext, Steps
+from video_jobs import (
+    cancel,
+    housekeeping,
+    notifications,
+    orchestrator,
+    poison,
+    redaction,
+    rejected,
+    reports,
+    requests,
+    starter,
+)
+from video_jobs.durable import DurableApp, DurableClient, OrchestrationContext, PurgeClient, Steps
 
+redaction.guard_logs()
 app: DurableApp = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -48,6 +60,12 @@ async def client_function(message: func.QueueMessage, client: DurableClient) -> 
     await reports.take_message(message, client)
 
 
+@app.queue_trigger(arg_name="message", queue_name="video-processed-poison", connection="VideoStorage")
+@app.durable_client_input(client_name="client")
+async def take_poisoned_report(message: func.QueueMessage, client: DurableClient) -> None:
+    await poison.take_message(message, client)
+
+
 @app.route(route="jobs/{instanceId}/processed", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def report_processed(req: func.HttpRequest, client: DurableClient) -> func.HttpResponse:
@@ -58,3 +76,10 @@ async def report_processed(req: func.HttpRequest, client: DurableClient) -> func
 @app.durable_client_input(client_name="client")
 async def cancel_job(req: func.HttpRequest, client: DurableClient) -> func.HttpResponse:
     return await cancel.cancel(req, client)
+
+
+# Second, minute, hour, day, month, day of the week, in UTC: each night.
+@app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
+@app.durable_client_input(client_name="client")
+async def purge_finished_jobs(timer: func.TimerRequest, client: PurgeClient) -> None:
+    await housekeeping.purge(client)

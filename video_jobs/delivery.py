@@ -10,6 +10,8 @@ from typing import Any, Literal
 from video_jobs.contract import ORCHESTRATOR
 from video_jobs.durable import DurableClient, InstanceStatus
 
+# maxDequeueCount of host.json: after the last try the host would move the message to a poison queue.
+MAX_TRIES = 5
 # How long a caller by HTTP is held for a job that is just starting: times half a second.
 HOLDS = 6
 HOLD_SECONDS = 0.5
@@ -32,6 +34,10 @@ WHY: dict[Delivery, str] = {
 
 _ENDED = ("Completed", "Failed", "Terminated", "Canceled")
 _DECIDED_STAGES = ("withdrawing", "notifying")
+
+
+class NotYetDelivered(Exception):
+    """The report's job is not there or not running yet; the queue is to try again."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import azure.durable_functions as df
 import azure.functions as func
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -89,6 +90,11 @@ class InstanceStatus(Protocol):
     def __bool__(self) -> bool: ...
 
 
+class Purged(Protocol):
+    @property
+    def instances_deleted(self) -> int: ...
+
+
 class DurableClient(Protocol):
     """What a client function may ask of the host."""
 
@@ -103,12 +109,25 @@ class DurableClient(Protocol):
     def create_check_status_response(self, request: func.HttpRequest, instance_id: str) -> func.HttpResponse: ...
 
 
+class PurgeClient(Protocol):
+    """What housekeeping asks of the host."""
+
+    async def purge_instance_history_by(
+        self,
+        created_time_from: datetime,
+        created_time_to: datetime,
+        runtime_status: list[df.OrchestrationRuntimeStatus],
+    ) -> Purged: ...
+
+
 class DurableApp(Protocol):
     """The decorators of `function_app.py`."""
 
     def route(self, *, route: str, methods: Sequence[str]) -> Callable[[Function], Function]: ...
 
     def queue_trigger(self, *, arg_name: str, queue_name: str, connection: str) -> Callable[[Function], Function]: ...
+
+    def timer_trigger(self, *, arg_name: str, schedule: str) -> Callable[[Function], Function]: ...
 
     def durable_client_input(self, *, client_name: str) -> Callable[[Function], Function]: ...
 

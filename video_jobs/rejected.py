@@ -1,14 +1,27 @@
 """The queue `video-processed-rejected`: what could not be delivered, kept with the reason."""
 
+import asyncio
 import json
 import logging
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Literal
 
-from video_jobs.contract import MAX_MESSAGE_BYTES, REJECTED_QUEUE
+from video_jobs.contract import MAX_MESSAGE_BYTES, REJECTED_QUEUE, utc_text
 from video_jobs.queues import FOR_EVER, QueueError, Send
 from video_jobs.queues import send as send_to_queue
+from video_jobs.redaction import one_line
 
-Reason = Literal["not_json", "nested_base64", "breaks_contract", "late", "stale_attempt", "pending", "unknown_job"]
+Reason = Literal[
+    "not_json", "nested_base64", "breaks_contract", "late", "stale_attempt", "pending", "unknown_job", "poisoned"
+]
+
+
+async def reject(reason: str, detail: str, text: str, send: Send, now: Callable[[], datetime]) -> None:
+    """Keep what can't be delivered, with the reason; a failure is raised, so that nothing is lost."""
+    logging.warning("A report was moved to %s: %s: %s", REJECTED_QUEUE, reason, one_line(detail))
+    rejected = rejection(reason, one_line(detail), text, utc_text(now()))
+    await asyncio.to_thread(send, REJECTED_QUEUE, rejected, FOR_EVER)
 
 
 def rejection(reason: str, detail: str, text: str, received_at: str) -> str:

@@ -15,32 +15,26 @@ from video_jobs.contract import (
     ContractError,
     Report,
     decode_report,
-    utc_text,
 )
 from video_jobs.delivery import (
     DONE,
     EARLY,
+    MAX_TRIES,
     RETRY_AFTER_SECONDS,
     TOO_LATE,
     WHY,
     Delivery,
+    NotYetDelivered,
     look_at,
     patiently,
     raise_event,
 )
 from video_jobs.durable import DurableClient
-from video_jobs.queues import FOR_EVER, Send
+from video_jobs.queues import Send
 from video_jobs.queues import send as send_to_queue
 from video_jobs.redaction import hide_secrets_in, one_line
-from video_jobs.rejected import rejection
+from video_jobs.rejected import reject
 from video_jobs.settings import utc_now
-
-# maxDequeueCount of host.json: after the last try the host would move the message to a poison queue.
-MAX_TRIES = 5
-
-
-class NotYetDelivered(Exception):
-    """The report's job is not there or not running yet; the queue is to try again."""
 
 
 async def take_message(
@@ -60,7 +54,7 @@ async def take_message(
     try:
         report = decode_report(message.get_body())
     except ContractError as error:
-        await _reject(error.code, str(error), text, send, now)
+        await reject(error.code, str(error), text, send, now)
         return
     delivery = await patiently(lambda: deliver(report, client), ("pending",), sleep)
     if delivery in DONE:
@@ -68,7 +62,7 @@ async def take_message(
     detail = f"{WHY[delivery]}: {report.instance_id}"
     if delivery in EARLY and (message.dequeue_count or 1) < MAX_TRIES:
         raise NotYetDelivered(detail)
-    await _reject(delivery, detail, text, send, now)
+    await reject(delivery, detail, text, send, now)
 
 
 async def take_post(
@@ -92,7 +86,7 @@ async def take_post(
     try:
         delivery = await patiently(lambda: deliver(report, client), EARLY, sleep)
         if delivery in TOO_LATE:
-            await _reject(delivery, f"{WHY[delivery]}: {report.instance_id}", body.decode(), send, now)
+            await reject(delivery, f"{WHY[delivery]}: {report.instance_id}", body.decode(), send, now)
     except Exception as error:
         logging.error("A report for job %s could not be delivered: %s", report.instance_id, one_line(error))
         return _later("host_unavailable", "The report could not be delivered; send it again")
@@ -125,10 +119,3 @@ def _answer(delivery: Delivery, instance_id: str) -> func.HttpResponse:
 
 def _later(code: str, message: str) -> func.HttpResponse:
     return refusal(503, code, message, retry_after=RETRY_AFTER_SECONDS)
-
-
-async def _reject(reason: str, detail: str, text: str, send: Send, now: Callable[[], datetime]) -> None:
-    """Keep what can't be delivered, with the reason; a failure is raised, so that nothing is lost."""
-    logging.warning("A report was moved to %s: %s: %s", REJECTED_QUEUE, reason, one_line(detail))
-    rejected = rejection(reason, one_line(detail), text, utc_text(now()))
-    await asyncio.to_thread(send, REJECTED_QUEUE, rejected, FOR_EVER)

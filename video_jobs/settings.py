@@ -10,6 +10,8 @@ from video_jobs.contract import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS
 STORAGE = "VideoStorage"
 TIMEOUT = "VIDEO_JOB_TIMEOUT_SECONDS"
 WEBHOOK = "VIDEO_FAILURE_WEBHOOK_URL"
+KEEP_DAYS = "VIDEO_KEEP_DAYS"
+MOST_DAYS = 3650
 
 
 class SettingError(ValueError):
@@ -54,6 +56,14 @@ def default_timeout_seconds(environ: Mapping[str, str]) -> int:
         return DEFAULT_TIMEOUT_SECONDS
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TIMEOUT_SECONDS):
         raise SettingError(f"{TIMEOUT} must be a whole number from 1 to {MAX_TIMEOUT_SECONDS}")
+    return int(text)
+
+
+def keep_days(environ: Mapping[str, str]) -> int:
+    """How many days finished jobs are kept at least; 0, and the default, is for ever. `SettingError` for nonsense."""
+    text = environ.get(KEEP_DAYS, "").strip() or "0"
+    if not (text.isascii() and text.isdigit() and int(text) <= MOST_DAYS):
+        raise SettingError(f"{KEEP_DAYS} must be a whole number from 1 to {MOST_DAYS}, or 0 to keep jobs for ever")
     return int(text)
 
 

@@ -49,7 +49,7 @@ async def forget(*_: object) -> None:
 def test_the_benchmark_fails_when_reports_vanish(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(count=30) == 0
     assert "90 inputs, not accounted for: 0" in capsys.readouterr().out
-    with mock.patch.object(reports, "_reject", forget):
+    with mock.patch.object(reports, "reject", forget):
         assert bench.main(count=30) == 1
     assert "NOT ACCOUNTED FOR: 'fuzz.reports(0, 30): vanished" in capsys.readouterr().out
 

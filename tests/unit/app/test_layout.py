@@ -62,6 +62,8 @@ def test_functions_and_their_triggers(indexed: dict[str, Any]) -> None:
         "SendFailureNotification": "activityTrigger",
         "keep_rejected_reports": "activityTrigger",
         "client_function": "queueTrigger",
+        "take_poisoned_report": "queueTrigger",
+        "purge_finished_jobs": "timerTrigger",
         "report_processed": "httpTrigger",
         "cancel_job": "httpTrigger",
     }
@@ -70,6 +72,8 @@ def test_functions_and_their_triggers(indexed: dict[str, Any]) -> None:
     assert triggers["cancel_job"]["route"] == "jobs/{instanceId}/cancel"
     assert triggers["client_function"]["queueName"] == "video-processed"
     assert triggers["client_function"]["connection"] == "VideoStorage"
+    assert triggers["take_poisoned_report"]["queueName"] == "video-processed-poison"
+    assert triggers["take_poisoned_report"]["connection"] == "VideoStorage"
     assert {trigger.get("authLevel", "FUNCTION") for trigger in triggers.values()} == {"FUNCTION"}
 
 

@@ -11,11 +11,12 @@ import pytest
 from azure.functions.queue import QueueMessage
 
 from tests.unit.app.fakes import FakeClient, FakeQueues, FakeStatus, status
-from video_jobs import delivery, reports
+from video_jobs import delivery
 from video_jobs.contract import encode_report
+from video_jobs.delivery import NotYetDelivered
 from video_jobs.queues import QueueError
 from video_jobs.rejected import keep, rejection
-from video_jobs.reports import NotYetDelivered, take_message, take_post
+from video_jobs.reports import take_message, take_post
 
 REPORT = {"instance_id": "job-1", "status": "PROCESSED", "details": {}}
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
@@ -97,10 +98,10 @@ async def test_what_is_no_report_is_moved_at_once(text: str | bytes, reason: str
 
 @pytest.mark.parametrize("state", [FakeStatus(), status("Pending"), status("Running", name="something_else")])
 async def test_report_without_a_running_job_is_tried_again_then_kept(state: FakeStatus) -> None:
-    for count in range(1, reports.MAX_TRIES):
+    for count in range(1, delivery.MAX_TRIES):
         with pytest.raises(NotYetDelivered):
             await take(message(dequeue_count=count), FakeClient([state]))
-    kept = rejected(await take(message(dequeue_count=reports.MAX_TRIES), FakeClient([state])))
+    kept = rejected(await take(message(dequeue_count=delivery.MAX_TRIES), FakeClient([state])))
     assert kept["reason"] == (
         "pending" if state.runtime_status and state.runtime_status.name == "Pending" else "unknown_job"
     )
@@ -119,12 +120,12 @@ def test_a_report_outlasts_the_minute_that_a_crash_hides_the_start_of_its_job() 
     assert storage["controlQueueVisibilityTimeout"] == storage["workItemQueueVisibilityTimeout"] == "00:01:00"
     assert extensions["queues"]["visibilityTimeout"] == "00:00:15"
     held = delivery.HOLDS * delivery.HOLD_SECONDS
-    assert (reports.MAX_TRIES - 1) * 15 + reports.MAX_TRIES * held > 60
+    assert (delivery.MAX_TRIES - 1) * 15 + delivery.MAX_TRIES * held > 60
 
 
 def test_last_try_is_the_hosts_last_try() -> None:
     host = json.loads(HOST.read_text())
-    assert host["extensions"]["queues"]["maxDequeueCount"] == reports.MAX_TRIES
+    assert host["extensions"]["queues"]["maxDequeueCount"] == delivery.MAX_TRIES
 
 
 @pytest.mark.parametrize(
