@@ -27,7 +27,10 @@ SETTINGS = {"VideoStorage": "UseDevelopmentStorage=true"}
 
 
 class Storage:
-    """Takes the place of the functions of `video_jobs.storage`. `outages` is how many of the next calls fail."""
+    """Takes the place of the functions of `video_jobs.storage`. `outages` is how many of the next calls fail.
+
+    `failed` has the queue of each call that did.
+    """
 
     def __init__(self, host: TestHost) -> None:
         self._host = host
@@ -35,6 +38,7 @@ class Storage:
         self._numbers = count(1)
         self._texts: dict[str, str] = {}
         self.outages = 0
+        self.failed: list[str] = []
 
     def put(self, queue: str, text: str, seconds_to_live: int) -> dict[str, Any]:
         """Called on a thread, as the app's code that talks to storage is."""
@@ -45,7 +49,7 @@ class Storage:
             self._texts[message_id] = text
             return {"queue": queue, "message_id": message_id, "pop_receipt": "p"}
 
-        return self._called(in_the_loop)
+        return self._called(queue, in_the_loop)
 
     def delete_untaken(self, queue: str, message_id: str, pop_receipt: str) -> bool:
         """A worker of these tests takes a message out of its queue at once."""
@@ -60,12 +64,13 @@ class Storage:
                 messages.put_raw(text)
             return found
 
-        return self._called(in_the_loop)
+        return self._called(queue, in_the_loop)
 
-    def _called(self, work: Callable[[], T]) -> T:
+    def _called(self, queue: str, work: Callable[[], T]) -> T:
         async def in_the_loop() -> T:
             if self.outages:
                 self.outages -= 1
+                self.failed.append(queue)
                 raise ServiceRequestError("the storage is out of reach")
             return work()
 
@@ -80,6 +85,8 @@ async def app_on_kit(**options: Any) -> AsyncIterator[tuple[TestHost, Storage]]:
         with (
             mock.patch.object(storage, "put", taken_place.put),
             mock.patch.object(storage, "delete_untaken", taken_place.delete_untaken),
+            # Whether a request still has time to live is a matter of the test's time.
+            mock.patch("video_jobs.requests.utc_now", host.clock.now),
             # A report over HTTP for a job that has not started is held in real time.
             mock.patch.object(delivery, "HOLD_SECONDS", 0),
         ):
