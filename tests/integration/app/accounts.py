@@ -167,6 +167,7 @@ class Accounts:
         result, report = job.result, job.result["report"]
         everything = [sent for sent in (*self.sent, *self.raised) if sent.job == job.row.instance_id]
         if report is not None and (result["error"] or {}).get("code") != "poisoned":
+            assert report.get("attempt", result["attempts"]) == result["attempts"]
             wanted = "PROCESSED" if result["status"] == "processed" else "FAILED"
             assert report["details"]["number"] in [sent.number for sent in everything if sent.status == wanted]
         if result["status"] == "processed":
