@@ -80,18 +80,24 @@ def _time(text: str) -> datetime:
 
 
 class Store:
-    """One task hub's file; `path` None keeps it in memory."""
+    """One task hub's file; `path` None keeps it in memory.
 
-    def __init__(self, path: Path | None) -> None:
-        if path is not None:
+    With `read_only` the file has to be there, and stays as it is.
+    """
+
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+        if path is not None and not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._db = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None)
+        name = f"{path.resolve().as_uri()}?mode=ro" if path and read_only else str(path or ":memory:")
+        self._db = sqlite3.connect(name, isolation_level=None, uri=read_only)
         self._commit: asyncio.Future[None] | None = None
         self._abandoned = False
         self.before_commit: Callable[[], None] | None = None
         try:
-            self._prepare()
+            if not read_only:
+                self._prepare()
+            self._check_version()
         except sqlite3.DatabaseError as error:
             self._db.close()
             text = (
@@ -105,6 +111,8 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         if not self._db.execute(sql.TABLES).fetchone()[0]:
             self._db.executescript(f"BEGIN;{sql.CREATE}{sql.MARK}COMMIT;")
+
+    def _check_version(self) -> None:
         found = int(self._db.execute(sql.GET_META, ("schema",)).fetchone()[0])
         if found > sql.SCHEMA_VERSION:
             self._db.close()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from devhost.histories.recording import Recording, RecordingError, from_state, read
 
@@ -48,7 +49,7 @@ def run_record(options: argparse.Namespace, given: object) -> int:
     from devhost.clock import SystemClock  # noqa: PLC0415 - so that --help is answered at once
     from devhost.durable.hub_options import HubOptions  # noqa: PLC0415
     from devhost.durable.state_folder import StateError  # noqa: PLC0415
-    from devhost.settings import HostSettings  # noqa: PLC0415
+    from devhost.settings import HostSettings, SettingsError  # noqa: PLC0415
 
     app_dir = Path(options.app).resolve()
     state = Path(options.state) if options.state else app_dir / ".devhost"
@@ -56,7 +57,7 @@ def run_record(options: argparse.Namespace, given: object) -> int:
         hub = options.hub or _hub_of(HostSettings, HubOptions, app_dir)
         recording = from_state(state / f"{hub.lower()}.db", options.instance, SystemClock().now())
         return _save(recording, options.output or f"{options.instance}.json", replace=options.force)
-    except (RecordingError, StateError) as error:
+    except (RecordingError, StateError, SettingsError) as error:
         return _give_up(error)
 
 
@@ -87,11 +88,15 @@ def _save(recording: Recording, output: str, *, replace: bool) -> int:
 
 def run_replay(options: argparse.Namespace, given: object) -> int:
     from devhost.histories.replaying import AppError  # noqa: PLC0415 - so that --help is answered at once
+    from devhost.settings import SettingsError  # noqa: PLC0415
 
+    results = sys.stdout
     try:
         recordings = [(file, read(file)) for file in _files(options.files)]
-        failed = asyncio.run(_replay(recordings, Path(options.app).resolve()))
-    except (RecordingError, AppError) as error:
+        # What the app prints must not get between the results.
+        with contextlib.redirect_stdout(sys.stderr):
+            failed = asyncio.run(_replay(recordings, Path(options.app).resolve(), results))
+    except (RecordingError, AppError, SettingsError) as error:
         return _give_up(error)
     if failed:
         print(f"{failed} of {len(recordings)} recordings do not replay. {_ADVICE}")
@@ -108,7 +113,7 @@ def _files(given: list[str]) -> list[Path]:
     return files
 
 
-async def _replay(recordings: list[tuple[Path, Recording]], app_dir: Path) -> int:
+async def _replay(recordings: list[tuple[Path, Recording]], app_dir: Path, results: TextIO) -> int:
     from devhost.histories.replaying import check, loaded  # noqa: PLC0415 - so that --help is answered at once
 
     failed = 0
@@ -116,12 +121,12 @@ async def _replay(recordings: list[tuple[Path, Recording]], app_dir: Path) -> in
         for file, recording in recordings:
             verdict = await check(recording, engine)
             if verdict.failure is None:
-                print(f"ok   {file} ({recording.orchestrator}, {verdict.episodes} episodes)")
+                print(f"ok   {file} ({recording.orchestrator}, {verdict.episodes} episodes)", file=results)
             else:
                 failed += 1
-                print(f"FAIL {file}: {verdict.failure}")
+                print(f"FAIL {file}: {verdict.failure}", file=results)
             for note in verdict.notes:
-                print(f"     note: {note}")
+                print(f"     note: {note}", file=results)
     return failed
 
 

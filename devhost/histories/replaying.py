@@ -63,6 +63,12 @@ class _Episode:
     ended: Event | None
 
     @property
+    def is_rewind(self) -> bool:
+        return any(
+            event["EventType"] == EventType.GENERIC_EVENT and event["Data"] is not None for event in self.opening
+        )
+
+    @property
     def asks_python(self) -> bool:
         return episode.needs_python(self.opening)
 
@@ -97,9 +103,12 @@ async def check(recording: Recording, engine: Engine) -> Verdict:
         verdict.failure = f"the app has no orchestrator '{recording.orchestrator}' any more; it has {known}"
         return verdict
     before: list[Event] = []
-    for one in _episodes(recording.history):
+    episodes = list(_episodes(recording.history))
+    # What a rewind took back is not in the history any more: the episodes before it can't be compared.
+    first = max((place for place, one in enumerate(episodes) if one.is_rewind), default=0)
+    for place, one in enumerate(episodes):
         verdict.episodes += 1
-        if one.asks_python:
+        if one.asks_python and place >= first:
             problem = await _check_episode(recording, engine, before, one, verdict)
             if problem is not None:
                 verdict.failure = f"at episode {verdict.episodes}, {problem}"
@@ -127,9 +136,13 @@ async def _check_episode(
         return decided.nondeterminism.rstrip(".")
     asked = [event for event in decided.history if event["EventType"] in _SCHEDULING]
     problem = _compared(one.scheduled, asked)
+    if problem is None and decided.continue_with is not None:
+        problem = "the code now continues as new here, which the history does not"
+    if problem is None and decided.hanging and not decided.ended:
+        problem = f"the code would now wait for ever: {'; '.join(decided.hanging)}"
     if problem is None and decided.ended != (one.ended is not None):
         problem = (
-            f"the code now ends here as {decided.status}, but the history goes on"
+            f"the code now ends here as {decided.status}, but the instance did not end here"
             if decided.ended
             else "the history ends here, but the code now goes on"
         )

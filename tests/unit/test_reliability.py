@@ -9,7 +9,7 @@ from video_jobs.rejected import Reason
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "doc" / "reliability.md").read_text("utf-8")
-LINK = re.compile(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
+LINK = re.compile(r"\[`(test_\w+|Test\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
 
 
 def test_each_test_that_is_named_exists() -> None:

@@ -139,6 +139,53 @@ def test_what_can_not_be_replayed_or_recorded_is_told(
         assert problem in capsys.readouterr().err
 
 
+def test_settings_that_can_not_be_read_are_told(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = _changed_app(tmp_path)
+    (app / "local.settings.json").write_text("{")
+    for arguments in (
+        ["replay", str(recorded), "--app", str(app)],
+        ["record", "e1", "--app", str(app), "--state", str(tmp_path / "state"), "-o", "-"],
+    ):
+        capsys.readouterr()
+        assert main(arguments) == 2, arguments
+        assert "local.settings.json" in (error := capsys.readouterr().err)
+        assert "Traceback" not in error
+
+
+def test_what_the_app_prints_is_not_among_the_results(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = _changed_app(
+        tmp_path, ("    context.set_custom_status(", '    print("hello")\n    context.set_custom_status(')
+    )
+    capsys.readouterr()
+    assert main(["replay", str(recorded), "--app", str(app)]) == 0
+    output = capsys.readouterr()
+    assert output.out == f"ok   {recorded} (expense, 4 episodes)\n"
+    assert "hello" in output.err
+
+
+def test_recording_leaves_the_state_as_it_is(recorded: Path, tmp_path: Path) -> None:
+    (state,) = (tmp_path / "state").glob("*.db")
+    before = state.read_bytes()
+    assert main(_record("e1", tmp_path, "-o", "-")) == 0
+    assert state.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database, and never was one"])
+def test_what_is_no_state_is_told_and_left_alone(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "state" / "other.db"
+    file.write_bytes(content)
+    assert main(_record("e1", tmp_path, "--hub", "other")) == 2
+    assert "other.db can't be read" in capsys.readouterr().err
+    assert file.read_bytes() == content
+
+
 def test_every_recorded_history_of_our_app_still_replays(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(HISTORIES), "--app", str(ROOT)]) == 0, capsys.readouterr().out
 
