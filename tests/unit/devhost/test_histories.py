@@ -10,8 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import azure.durable_functions as df
 import pytest
+from azure.durable_functions import EntityId
+from azure.durable_functions import Orchestrator as SdkOrchestrator
 
 from devhost.durable import events
 from devhost.durable.engine import Engine, UserCode, UserCodeFailed
@@ -83,7 +84,7 @@ async def replayed(found: Recording, orchestrator: Orchestrator) -> Verdict:
 
     async def ask(body: str) -> str:
         try:
-            return str(df.Orchestrator.create(orchestrator)(body))
+            return str(SdkOrchestrator.create(orchestrator)(body))
         except Exception as error:
             raise UserCodeFailed(UserError(type(error).__name__, str(error), "  File ...\n")) from None
 
@@ -162,7 +163,7 @@ def calls_nobody(context: Any) -> Any:
 
 def signals(context: Any) -> Any:
     yield context.call_activity("a")
-    context.signal_entity(df.EntityId("counter", "k"), "add", 1)
+    context.signal_entity(EntityId("counter", "k"), "add", 1)
     return (yield context.call_activity("b"))
 
 
