@@ -105,3 +105,18 @@ async def test_a_webhook_that_nobody_answers_changes_nothing(monkeypatch: pytest
         log = "\n".join(line.text for line in host.log)
         assert log.count("nobody was told through webhook") == 3
         assert "SeCrEt" not in log
+
+
+async def test_a_crash_after_sending_and_before_that_is_recorded_sends_twice() -> None:
+    sent: list[list[dict[str, Any]]] = []
+    for commit in (2, 3, 4):  # the first is that of the start
+        async with app_on_kit(leftovers="ignore") as (host, _):
+            host.kill_at_commit(commit)
+            await host.request("POST", f"{START}?instanceId={JOB}", json=BODY)
+            await host.settle()
+            sent.append([json.loads(text) for text in host.queue("video-to-processing").messages()])
+            await host.instance(JOB).raise_event("processed", REPORT)
+            assert (await host.instance(JOB).result())["status"] == "processed"
+    first, second = max(sent, key=len)
+    assert first == second
+    assert (first["instance_id"], first["attempt"]) == (JOB, 1)
