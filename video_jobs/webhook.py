@@ -37,12 +37,22 @@ async def post(url: str, failure: FailureNotification, *, seconds: float = SECON
     except TimeoutError as error:
         raise WebhookError(f"The webhook gave no answer within {seconds:g} s", again=True) from error
     except (aiohttp.ClientError, OSError) as error:
-        # The text of these errors may name the URL, and whoever knows that may post.
-        raise WebhookError(f"The webhook could not be reached: {type(error).__name__}", again=True) from error
+        raise WebhookError(f"The webhook could not be reached: {_why(error)}", again=True) from error
     if 300 <= status < 400:
         raise WebhookError(f"The webhook answered with a redirect ({status}), which is not followed", again=False)
     if not 200 <= status < 300:
         raise WebhookError(f"The webhook answered {status}", again=status >= 500 or status in _MAY_PASS)
+
+
+def _why(error: Exception) -> str:
+    """In words of our own: the error's may name the URL, and whoever knows that may post."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host name is not known"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "it does not answer"
+    return type(error).__name__
 
 
 def message(url: str, failure: FailureNotification) -> dict[str, Any]:

@@ -178,7 +178,7 @@ async def test_answer_that_takes_too_long(webhook: Webhook) -> None:
 async def test_certificate_that_nobody_trusts(webhook: Webhook) -> None:
     webhook.trust = ssl.create_default_context()
     error = await missed(webhook)
-    assert ("could not be reached" in str(error), error.again) == (True, True)
+    assert (str(error), error.again) == ("The webhook could not be reached: its certificate is not trusted", True)
     assert webhook.taken == []
 
 
@@ -186,7 +186,13 @@ async def test_nobody_there(certificate: Path) -> None:
     async with serving(certificate) as gone:
         pass
     error = await missed(gone)
-    assert ("could not be reached" in str(error), error.again) == (True, True)
+    assert ("could not be reached: Connect" in str(error), error.again) == (True, True)
+
+
+async def test_name_that_nobody_has(webhook: Webhook) -> None:
+    webhook.url = "https://nobody.invalid/hooks/SeCrEt"
+    error = await missed(webhook)
+    assert (str(error), error.again) == ("The webhook could not be reached: its host name is not known", True)
 
 
 def test_slack_gets_text_without_mentions_and_links() -> None:
