@@ -147,3 +147,14 @@ async def test_what_the_standard_link_brings_and_a_job_ignores_is_kept_when_it_e
     kept = [await rejected(jobs) for _ in range(2)]
     assert [entry["reason"] for entry in kept] == ["stale_attempt", "breaks_contract"]
     assert json.loads(kept[1]["message"]) == {"hello": "world"}
+
+
+async def test_poisoned_report_ends_its_job_and_is_kept(jobs: Jobs) -> None:
+    job = await waiting_job(jobs)
+    text = json.dumps(report(job))
+    await jobs.send("video-processed-poison", text, base64=True)
+    result = await jobs.result(job)
+    assert (result["status"], result["error"]["code"]) == ("failed", "poisoned")
+    entry = await rejected(jobs)
+    assert (entry["reason"], base64.b64decode(entry["message"]).decode()) == ("poisoned", text)
+    assert json.loads(await jobs.take("video-failed"))["error"]["code"] == "poisoned"
